@@ -35,9 +35,9 @@ use keymoot_protocol::playready::PackagingRequest;
 use keymoot_protocol::query::{self, Query};
 use keymoot_protocol::widevine::{ContentKeyEnvelope, ContentKeyRequest, KIDS_MAX, Specifier, TRACK_TYPES};
 use keymoot_protocol::{
-    Authorization, BulkBody, BulkItem, CustomData, DigestNonces, Envelope, ExportRequest, GivenPolicy,
-    HttpSignature, KeyTokens, PolicyData, ReceivedAnswer, ScheduleData, ServerKeys, Signature,
-    SignatureWindow, verify_answer,
+    AccessKey, Authorization, AwsSignature, BulkBody, BulkItem, CustomData, DigestNonces, Envelope,
+    ExportRequest, GivenPolicy, HttpSignature, KeyTokens, PolicyData, ReceivedAnswer, ScheduleData,
+    ServerKeys, Signature, SignatureWindow, claimed_names, verify_answer,
 };
 use keymoot_tls::NodeRequest;
 
@@ -254,6 +254,11 @@ pub fn signature_headers(input: &[u8]) {
         received_at_s: 1_800_000_000,
         ..Envelope::default()
     };
+    if let Ok(Some(signature)) = AwsSignature::read(&envelope, SignatureWindow::default()) {
+        assert!(!signature.verify(b"a key that nobody has guessed"));
+        assert!(AccessKey::of(&envelope).is_some());
+    }
+    let _ = claimed_names(&envelope);
     if let Ok(Some(signature)) = HttpSignature::read(&envelope, SignatureWindow::default()) {
         for scheme in keymoot_model::Scheme::ALL {
             assert!(!signature.verify(scheme, b"a key that nobody has guessed"));

@@ -16,6 +16,7 @@ fn every_node_announces_providers_tracks_periods_and_schemes_strongest_first() {
             assert!(paths.contains(&path), "{path} is not among {paths:?}");
         }
         assert_eq!(said["tracks"]["widevine"].as_array().unwrap().len(), 5);
+        assert_eq!(said["documents"]["speke_versions"], serde_json::json!(["1.0", "2.0", "2.1"]));
         assert_eq!(said["rotation"]["crypto_periods"], true);
         let strengths: Vec<u64> = said["authentication"]
             .as_array()

@@ -140,6 +140,12 @@ fn a_certificate_proves_a_request_at_the_api_and_only_its_own_accounts() {
         status(client, &format!("https://{}/hls/keyinfo?custom_data={data}", node.api))
     };
     assert_eq!((key_info(&packager), key_info(&anonymous)), (Some(200), Some(401)));
+    let document =
+        |client: &ureq::Agent| status(client, &format!("https://{}/cpix/certified?contentId=film", node.api));
+    assert_eq!(
+        (document(&packager), document(&anonymous), document(&other)),
+        (Some(200), Some(401), Some(401))
+    );
 }
 
 /// The real packager, over TLS with a certificate and without.

@@ -112,9 +112,11 @@ impl Example<'_> {
     }
 
     /// Whether its answer needs what these nodes are not given: license servers, entitlements, a
-    /// credential for policies. Tests of their own hold those.
+    /// credential for policies, or what names the account of a document. Tests of their own hold those.
     pub(super) fn is_held_elsewhere(&self) -> bool {
-        self.path.ends_with("/license") || self.path.starts_with("/policy")
+        self.path.ends_with("/license")
+            || self.path.starts_with("/policy")
+            || self.path.ends_with("/copyProtection")
     }
 
     pub(super) fn send(&self, node: SocketAddr, signature: Option<&str>, kid: &str) -> Answered {
@@ -140,7 +142,8 @@ impl Example<'_> {
         if target == "/docs" {
             target.push('/');
         }
-        send(node, &self.method, &format!("{target}?{}", query.join("&")), &body)
+        let headers = [&[("Connection", "close")], self.parameters("header").as_slice()].concat();
+        send_with(node, &self.method, &format!("{target}?{}", query.join("&")), &headers, &body)
     }
 
     fn must_be_as_described(&self, document: &Document, answered: &Answered) {
@@ -173,7 +176,17 @@ impl Example<'_> {
 }
 
 fn send(node: SocketAddr, method: &str, target: &str, body: &[u8]) -> Answered {
-    let request = raw::request(method, target, &[("Connection", "close")], body);
+    send_with(node, method, target, &[("Connection", "close")], body)
+}
+
+fn send_with(
+    node: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answered {
+    let request = raw::request(method, target, headers, body);
     let answer = raw::exchange_streamed(node, &request, raw::ANSWER_WITHIN).unwrap();
     let kind = answer.header("content-type").unwrap_or_default();
     let kind = kind.split(';').next().unwrap().to_owned();
@@ -266,9 +279,9 @@ fn the_page_loads_nothing_from_elsewhere() {
 const TESTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/real-clients/schemathesis");
 /// What it is told of signatures.
 const HOOKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/schemathesis");
-/// Places where requests are no single documents that a schema describes, with tests of their own: SOAP, lines, an
+/// Places where requests are no single documents that a schema describes, with tests of their own: SOAP, SPEKE, lines, an
 /// envelope whose answer is always 200, challenges of DRM systems, files of the viewer.
-const NOT_DRIVEN: &str = "^/(docs|metrics|openapi|bulk|playready/acquire|(widevine/)?cenc/getcontentkey|fps/license|\
+const NOT_DRIVEN: &str = "^/(docs|metrics|openapi|bulk|speke|cpix|playready/acquire|(widevine/)?cenc/getcontentkey|fps/license|\
                           (cenc/)?(widevine|playready)/license)";
 
 #[test]

@@ -118,7 +118,7 @@ fn a_signed_request_is_good_once_in_the_whole_cluster_and_nothing_weaker_is_take
         assert_eq!(replayed.status, 401, "{}", replayed.text());
         check_answer(&replayed, &keys[0], "POST", WIDEVINE, "the first nonce of all");
         let challenges = replayed.headers.iter().filter(|(name, _)| name == "www-authenticate").count();
-        assert_eq!(challenges, 5, "all but mutual TLS, on a loopback connection without TLS");
+        assert_eq!(challenges, 6, "all but mutual TLS, on a loopback connection without TLS");
     }
     assert_eq!(refusals(&nodes, "replay"), 3);
 

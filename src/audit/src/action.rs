@@ -63,6 +63,9 @@ actions! {
     PERIODS_READ = "periods.read": "Keys of crypto periods were handed out.";
     PERIODS_BEGIN = "periods.begin": "A track began to rotate: the seed of its crypto periods was made.";
     PERIODS_RESEED = "periods.reseed": "Crypto periods were given a new seed.";
+    DOCUMENT_KEY = "document.key": "A key was handed out to an encryptor's document (SPEKE, CPIX).";
+    DOCUMENT_NOTE = "document.note": "A content that a document makes, or what is new about one, was noted.";
+    DOCUMENT_DELETE = "document.delete": "What documents made of a content, or the key of one key id, was deleted.";
     AUXILIARY_PUT = "auxiliary.put": "The data that are kept beside a content's keys were changed.";
     LEASE_CLAIM = "lease.claim": "A device took a slot of its viewer's, or kept it.";
     RENTAL_BEGIN = "rental.begin": "A viewer's rental of a content began.";

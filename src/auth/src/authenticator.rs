@@ -17,8 +17,8 @@ use super::{
     SigningKey, Unreadable, UnsaidPart, allowed,
 };
 use keymoot_audit::Trail;
-use keymoot_model::{ContentId, Scheme, Scope, Sha1Use};
-use keymoot_protocol::{CaSystem, Claim};
+use keymoot_model::{AccountId, ContentId, Scheme, Scope, Sha1Use};
+use keymoot_protocol::CaSystem;
 
 /// A request that was proved, or let in by where it came from, and what must still be spent before it is
 /// granted.
@@ -143,10 +143,16 @@ impl Request {
             caller: self.caller,
             content: self.content.clone(),
             trail: self.trail.clone(),
-            nonce: offer.nonce(&self.account, &key.name),
+            nonce: self.nonce(offer, &key.name),
             last_used_ms: Some(key.last_used_ms.clone()),
             account: account.clone(),
         })
+    }
+
+    /// What must be spent, unless the proof has no nonce and the request asks for the same again.
+    fn nonce(&self, offer: &PresentedProof<'_>, credential: &str) -> Option<Nonce> {
+        let is_free = self.is_repeatable && offer.is_without_nonce();
+        offer.nonce(&self.account, credential).filter(|_| !is_free)
     }
 
     /// Why a proof that a credential of the account must have made is none.
@@ -193,13 +199,13 @@ impl Authenticator {
     /// [`AuthError`] says why not, as [`Self::verify`] would whatever the rest of the request is.
     pub fn may_send_more(
         &self,
-        claim: &Claim,
+        (account, ca_system): (&AccountId, Option<&CaSystem>),
         scope: Scope,
         caller: IpAddr,
         offers_proof: bool,
     ) -> Result<(), AuthError> {
-        let denied = |fault| Err(Denied::Signature { account: claim.account.clone(), scope, fault }.into());
-        let Some(account) = self.directory.account(&claim.account)? else {
+        let denied = |fault| Err(Denied::Signature { account: account.clone(), scope, fault }.into());
+        let Some(account) = self.directory.account(account)? else {
             return denied(SignatureFault::UnknownAccount);
         };
         if account.is_suspended {
@@ -209,7 +215,7 @@ impl Authenticator {
             (false, _) => denied(SignatureFault::Missing),
             (true, true) if account.unopened.contains(&scope) => Err(unopened(&account, scope).into()),
             (true, true) => denied(SignatureFault::NoCredential),
-            (true, false) => Ok(within_bounds(&account, scope, Some(&claim.ca_system), caller)?),
+            (true, false) => Ok(within_bounds(&account, scope, ca_system, caller)?),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::OpenAccount;
 use keymoot_audit::{Admitted, Trail};
-use keymoot_model::{Account, ContentId, Scheme, Scope, Sha1Use};
+use keymoot_model::{Account, ContentId, DocumentSettings, Scheme, Scope, Sha1Use};
 
 /// That an account's credential opened a scope to a caller, for one request.
 #[derive(Debug)]
@@ -50,6 +50,11 @@ impl Grant {
     /// The account that asked.
     pub fn account(&self) -> &Account {
         &self.account.account
+    }
+
+    /// What holds of the account's SPEKE and CPIX documents.
+    pub fn documents(&self) -> &DocumentSettings {
+        &self.account.documents
     }
 
     /// Whether it was proved by a signature over custom data alone, and the account wants more said by those.

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 use keymoot_protocol::widevine::WidevineKey;
 use zeroize::Zeroizing;
 
-use keymoot_model::{Account, AccountId, Scheme, Scope, Sha1Use};
+use keymoot_model::{Account, AccountId, DocumentSettings, Scheme, Scope, Sha1Use};
 
 /// A credential whose secret is open.
 pub struct SigningKey {
@@ -55,6 +55,8 @@ pub struct OpenAccount {
     pub is_suspended: bool,
     /// What signatures of uDRM open.
     pub sha1: Sha1Use,
+    /// What holds of its SPEKE and CPIX documents.
+    pub documents: DocumentSettings,
     /// The keys of the credentials that have not ended.
     pub keys: Vec<SigningKey>,
     /// The scopes of those that this node cannot open. Whether they made a signature cannot be told here.

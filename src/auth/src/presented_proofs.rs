@@ -10,7 +10,8 @@ use super::{ClientCertificate, Nonce, SigningKey};
 use keymoot_model::{AccountId, Scheme};
 use keymoot_protocol::widevine::{WidevineKey, WidevineSignature};
 use keymoot_protocol::{
-    Authorization, DigestNonces, Envelope, HttpSignature, HttpSignatureError, Signature, SignatureWindow,
+    Authorization, AwsSignature, DigestNonces, Envelope, HttpSignature, HttpSignatureError, Signature,
+    SignatureWindow,
 };
 use keymoot_protocol::{BasicAnswer, DigestAnswer};
 
@@ -32,6 +33,7 @@ pub(super) const DUMMY_KEY: &[u8] = b"this key belongs to no account..";
 pub struct PresentedProofs {
     certificate: Option<ClientCertificate>,
     message: Option<HttpSignature>,
+    aws: Option<AwsSignature>,
     authorization: Option<Authorization>,
     /// There is a password or an answer that came over a connection anybody can read.
     is_overheard: bool,
@@ -55,10 +57,11 @@ impl PresentedProofs {
         confidential: bool,
     ) -> Result<Self, HttpSignatureError> {
         let message = HttpSignature::read(envelope, window)?;
+        let aws = AwsSignature::read(envelope, window)?;
         let authorization = Authorization::read(envelope, nonces);
         let is_overheard = !confidential && authorization.is_some();
         let authorization = authorization.filter(|_| confidential);
-        Ok(Self { certificate, message, authorization, is_overheard })
+        Ok(Self { certificate, message, aws, authorization, is_overheard })
     }
 
     /// The digest of the password that was sent, if one was.
@@ -82,6 +85,11 @@ impl PresentedProofs {
         self.message.is_some()
     }
 
+    /// The host that AWS's kind of signature is for, if there is one.
+    pub fn aws_host(&self) -> Option<&str> {
+        self.aws.as_ref().map(|signature| signature.host.as_str())
+    }
+
     /// Whether the request answers a Digest challenge that is too old.
     pub(super) fn is_stale(&self) -> bool {
         matches!(self.authorization, Some(Authorization::Stale))
@@ -97,6 +105,7 @@ impl PresentedProofs {
         let mut offers = Vec::new();
         offers.extend(self.certificate.as_ref().map(PresentedProof::Certificate));
         offers.extend(self.message.as_ref().map(PresentedProof::Message));
+        offers.extend(self.aws.as_ref().map(PresentedProof::Aws));
         match &self.authorization {
             Some(Authorization::Digest(answer)) => offers.push(PresentedProof::Digest(answer)),
             Some(Authorization::Basic(answer)) => offers.push(PresentedProof::Basic(answer)),
@@ -109,6 +118,7 @@ impl PresentedProofs {
 pub(super) enum PresentedProof<'r> {
     Certificate(&'r ClientCertificate),
     Message(&'r HttpSignature),
+    Aws(&'r AwsSignature),
     Digest(&'r DigestAnswer),
     Basic(&'r BasicAnswer),
     Udrm { signature: &'r Signature, data: &'r [u8] },
@@ -133,6 +143,7 @@ impl PresentedProof<'_> {
                 Some(_) => &[Scheme::HttpEd25519],
                 None => &[Scheme::HttpEd25519, Scheme::HttpHmacSha256],
             },
+            Self::Aws(_) => &[Scheme::AwsSigV4],
             Self::Digest(_) => &[Scheme::Digest],
             Self::Basic(_) => &[Scheme::Basic],
             Self::Udrm { .. } => &[Scheme::UdrmSha1],
@@ -185,10 +196,16 @@ impl PresentedProof<'_> {
         tried
     }
 
+    /// Whether it carries no nonce, so that a client that asks twice in a second asks alike.
+    pub(super) const fn is_without_nonce(&self) -> bool {
+        matches!(self, Self::Aws(_))
+    }
+
     /// What makes the offer good only once, for the credential that made it.
     pub(super) fn nonce(&self, account: &AccountId, credential: &str) -> Option<Nonce> {
         match self {
             Self::Message(message) => Some((&message.nonce, message.created_s)),
+            Self::Aws(signature) => Some((&signature.nonce, signature.created_s)),
             Self::Digest(answer) => Some((&answer.nonce_use, answer.created_s)),
             Self::Certificate(_) | Self::Basic(_) | Self::Udrm { .. } | Self::Widevine(_) => None,
         }
@@ -200,6 +217,7 @@ impl PresentedProof<'_> {
         let proves = match self {
             Self::Certificate(certificate) => certificate.bears(secret),
             Self::Message(signature) => signature.verify(scheme, secret),
+            Self::Aws(signature) => signature.verify(secret),
             Self::Digest(answer) => answer.verify(secret),
             Self::Basic(answer) => answer.verify(secret),
             Self::Udrm { signature, data } => signature.verify(secret, data),
@@ -235,6 +253,7 @@ impl PresentedProof<'_> {
             // The account's own name stands for all of its credentials.
             Self::Widevine(signature) => [account.as_str(), credential].contains(&&*signature.signer),
             Self::Message(signature) => signature.name.means(account, credential),
+            Self::Aws(signature) => signature.access_key.means(account, credential),
             Self::Digest(answer) => answer.name.means(account, credential),
             Self::Basic(answer) => answer.name.means(account, credential),
         }

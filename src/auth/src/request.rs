@@ -27,6 +27,8 @@ pub struct Request {
     pub(super) unproved: Unproved,
     /// What a signature of uDRM does not say of it, because it covers custom data alone.
     pub(super) unsaid: Unsaid,
+    /// Whether it asks for nothing but what it was answered before.
+    pub(super) is_repeatable: bool,
     /// Where a grant of it is audited.
     pub(super) trail: Option<Arc<Trail>>,
 }
@@ -99,6 +101,7 @@ impl Request {
             proofs: PresentedProofs::default(),
             unproved,
             unsaid: Unsaid::default(),
+            is_repeatable: false,
             trail: None,
         }
     }
@@ -112,6 +115,12 @@ impl Request {
     /// The same with what its connection and headers prove.
     pub fn with_proofs(self, proofs: PresentedProofs) -> Self {
         Self { proofs, ..self }
+    }
+
+    /// The same as one that, sent again, changes nothing and is answered alike: a proof without a nonce is then good for
+    /// as long as its time is.
+    pub fn repeatable(self) -> Self {
+        Self { is_repeatable: true, ..self }
     }
 
     /// The same for keys of a content, for the audit.

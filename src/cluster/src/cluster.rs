@@ -131,6 +131,29 @@ impl Cluster {
         })
     }
 
+    /// Keeps bytes in the data directory, in place of those that it kept, before it returns.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub async fn keep_late_notes(&self, bytes: Vec<u8>) -> Result<(), ClusterError> {
+        let data_dir = self.node.data_dir.clone();
+        let kept =
+            tokio::task::spawn_blocking(move || keymoot_store::keep_late_notes(&data_dir, &bytes)).await;
+        match kept {
+            Ok(kept) => kept.map_err(|error| ClusterError::State(error.to_string())),
+            Err(_) => Err(ClusterError::Stopped),
+        }
+    }
+
+    /// The bytes that the data directory keeps.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn kept_late_notes(&self) -> Result<Vec<u8>, ClusterError> {
+        keymoot_store::kept_late_notes(&self.node.data_dir)
+            .map_err(|error| ClusterError::State(error.to_string()))
+    }
+
     /// Notes that this node is in contact with a quorum, for its next start.
     pub fn note_contact(&self, at_s: u64) {
         let data_dir = self.node.data_dir.clone();

@@ -43,6 +43,7 @@ mod xml;
 pub use answer::SuppliedKey;
 pub use compose::Composition;
 pub use fault::{Fault, FaultKind};
+pub use keymoot_model::KeyKind;
 pub use protocol::Protocol;
 pub use read::{RECIPIENTS_MAX, Recipient};
 pub use request::{Request, likely_protocol};
@@ -51,7 +52,7 @@ pub use signals::{Hdcp, PolicySignals, SystemSignals};
 pub use system::{DrmSystem, SystemElement};
 pub use track_type::{TrackPreset, TrackType};
 pub use wanted::{
-    AudioFilter, KEYS_MAX, KeyKind, KeyPeriod, Note, PERIODS_MAX, PeriodSpan, SYSTEMS_MAX, UsageRule,
-    VideoFilter, Wanted, WantedKey, WantedSystem,
+    AudioFilter, KEYS_MAX, KeyPeriod, Note, PERIODS_MAX, PeriodSpan, SYSTEMS_MAX, UsageRule, VideoFilter,
+    Wanted, WantedKey, WantedSystem,
 };
 pub use xml::{ATTRIBUTES_MAX, BYTES_MAX, DEPTH_MAX, ELEMENTS_MAX, Place};

@@ -23,6 +23,8 @@ pub struct Settings {
     pub demands_encryption: bool,
     /// What contracts of a system must keep apart.
     pub contract_rules: Vec<ContractRule>,
+    /// The systems that a document may ask for; empty: all.
+    pub systems: Vec<DrmSystem>,
     /// Who makes the systems' data.
     pub registry: Registry,
 }
@@ -38,6 +40,7 @@ impl Settings {
             playready_license_url: None,
             demands_encryption: false,
             contract_rules: Vec::new(),
+            systems: Vec::new(),
             registry: Registry::standard(),
         }
     }

@@ -1,7 +1,7 @@
 //! What a document asks for, typed: what a caller needs to know before it makes or looks up keys.
 
 use keymoot_drm::ProtectionScheme;
-use keymoot_model::{ContentId, Kid};
+use keymoot_model::{ContentId, KeyKind, Kid};
 use time::{Duration, OffsetDateTime};
 
 use super::xml::Place;
@@ -49,15 +49,6 @@ pub struct WantedKey {
     pub period_ids: Vec<String>,
     /// Whether the document asks which HDCP is demanded.
     pub asks_hdcp: bool,
-}
-
-/// What a key is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KeyKind {
-    /// Licenses of DRM systems carry it.
-    Protected,
-    /// Players get it as it is, for HLS AES-128: no DRM system may protect anything with it.
-    Clear,
 }
 
 /// What is asked about a key for one system.

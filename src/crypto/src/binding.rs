@@ -3,7 +3,9 @@
 //! Every encoding starts with a domain, so that a wrapping of one kind never opens as another, and every
 //! field carries its length, so that no two lists of fields encode alike.
 
-use keymoot_model::{AccountId, KeyPath, KeyRecord, Kid, OperatorName, Period, Scope, SignInSecret};
+use keymoot_model::{
+    AccountId, ContentId, KeyKind, KeyPath, KeyRecord, Kid, OperatorName, Period, Scope, SignInSecret,
+};
 
 /// The kinds of secrets that are wrapped. A name here is part of the stored format and never changes.
 const CONTENT_KEY: &str = "keymoot/content-key/1";
@@ -16,8 +18,12 @@ const PERIOD_SEED: &str = "keymoot/period-seed/1";
 const KID_KEY: &str = "keymoot/kid-key/1";
 const SIGN_IN: &str = "keymoot/operator-sign-in/1";
 const EXPORTED_KEY: &str = "keymoot/exported-key/1";
-/// The purpose of a derived key. Not wrapped, but encoded in the same way.
+const DOCUMENT_SEED: &str = "keymoot/document-seed/1";
+/// The purposes of derived keys. Not wrapped, but encoded in the same way.
 const DERIVED_KEY: &str = "keymoot/derived-key/1";
+const PROTECTED_DOCUMENT_KEY: &str = "keymoot/document-key/protected/1";
+const CLEAR_DOCUMENT_KEY: &str = "keymoot/document-key/clear/1";
+const DOCUMENT_KID: &str = "keymoot/document-kid/1";
 /// The data that a proof of a master key covers. Neither wrapped nor stored, but encoded in the same way.
 const KEYRING_PROOF: &str = "keymoot/keyring-proof/1";
 
@@ -128,6 +134,33 @@ pub(super) fn derived_key(place: &KeyPath, period: Period) -> Vec<u8> {
             &period.index.to_be_bytes(),
         ],
     )
+}
+
+/// The associated data of a seed that an account's documents derive their keys from.
+pub(super) fn document_seed(account: &AccountId, id: u64) -> Vec<u8> {
+    encode(DOCUMENT_SEED, &[account.as_str().as_bytes(), &id.to_be_bytes()])
+}
+
+/// The HKDF info of a document's key. Keys of the two kinds are derived in contexts of their own.
+pub(super) fn document_key(
+    kind: KeyKind,
+    account: &AccountId,
+    content: &ContentId,
+    version: u32,
+    kid: &Kid,
+) -> Vec<u8> {
+    let context = match kind {
+        KeyKind::Protected => PROTECTED_DOCUMENT_KEY,
+        KeyKind::Clear => CLEAR_DOCUMENT_KEY,
+    };
+    let (account, content) = (account.as_str().as_bytes(), content.as_str().as_bytes());
+    encode(context, &[account, content, &version.to_be_bytes(), kid.as_bytes()])
+}
+
+/// The HKDF info of the key under which a content's replaced key ids are made.
+pub(super) fn document_kid(account: &AccountId, content: &ContentId, first: u32) -> Vec<u8> {
+    let (account, content) = (account.as_str().as_bytes(), content.as_str().as_bytes());
+    encode(DOCUMENT_KID, &[account, content, &first.to_be_bytes()])
 }
 
 /// The associated data of a key that is sealed for a recipient.

@@ -3,7 +3,7 @@
 use super::binding;
 use super::keyring::{Keyring, UnwrapError, WrapError};
 use super::wrapping::{CHECK_TEXT, CredentialPlace};
-use keymoot_model::{KeyRecord, OperatorName, SeedRecord, SignInSecret, Wrapped};
+use keymoot_model::{AccountId, KeyRecord, OperatorName, SeedRecord, SignInSecret, Wrapped};
 
 /// Why a secret could not be rewrapped under the active master key.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +60,19 @@ impl Keyring {
     /// [`RewrapError`] when this ring does not open the secret, or no nonce could be drawn.
     pub fn rewrap_kid_key(&self, wrapped: &Wrapped) -> Result<Wrapped, RewrapError> {
         self.rewrap(wrapped, &binding::kid_key())
+    }
+
+    /// The same seed of an account's documents under the active master key.
+    ///
+    /// # Errors
+    /// [`RewrapError`] when this ring does not open the secret, or no nonce could be drawn.
+    pub fn rewrap_document_seed(
+        &self,
+        account: &AccountId,
+        id: u64,
+        wrapped: &Wrapped,
+    ) -> Result<Wrapped, RewrapError> {
+        self.rewrap(wrapped, &binding::document_seed(account, id))
     }
 
     /// The same private key of a cluster's certificate authority under the active master key.

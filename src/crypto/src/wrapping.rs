@@ -1,7 +1,7 @@
 //! Wrapping of each kind of replicated secret, bound to its place.
 
 use super::keyring::{Keyring, UnwrapError, WrapError};
-use super::{ContentKey, KidKey, PeriodSeed, SecretBytes, binding};
+use super::{ContentKey, DocumentSeed, KidKey, PeriodSeed, SecretBytes, binding};
 use keymoot_model::{
     AccountId, KeyPath, KeyRecord, Kid, OperatorName, Period, Scope, SeedRecord, SignInSecret, Wrapped,
 };
@@ -84,6 +84,34 @@ impl Keyring {
         let secret = self.unwrap_secret(&record.seed, &aad)?;
         PeriodSeed::from_slice(secret.expose())
             .ok_or_else(|| UnwrapError::WrongLength(record.seed.master_key.clone()))
+    }
+
+    /// Wraps a seed of an account's documents, bound to the account and to its own number.
+    ///
+    /// # Errors
+    /// [`WrapError`] when no nonce could be drawn.
+    pub fn wrap_document_seed(
+        &self,
+        seed: &DocumentSeed,
+        account: &AccountId,
+        id: u64,
+    ) -> Result<Wrapped, WrapError> {
+        self.wrap(seed.expose(), &binding::document_seed(account, id))
+    }
+
+    /// Opens a seed of an account's documents.
+    ///
+    /// # Errors
+    /// [`UnwrapError`] when it does not open, also because it was wrapped for another account or number.
+    pub fn unwrap_document_seed(
+        &self,
+        account: &AccountId,
+        id: u64,
+        wrapped: &Wrapped,
+    ) -> Result<DocumentSeed, UnwrapError> {
+        let secret = self.unwrap_secret(wrapped, &binding::document_seed(account, id))?;
+        DocumentSeed::from_slice(secret.expose())
+            .ok_or_else(|| UnwrapError::WrongLength(wrapped.master_key.clone()))
     }
 
     /// Draws and wraps the key that encrypts places into key ids.

@@ -36,6 +36,8 @@ pub struct LicensedKey<'k> {
     pub key: &'k ContentKey,
     /// The track of the key; a policy may have terms of its own for it.
     pub track: &'k TrackName,
+    /// The IV that a license announces, for systems that do; `None`: the one that follows from the key id.
+    pub iv: Option<[u8; 16]>,
 }
 
 /// What a license server is told in addition to the player's challenge.

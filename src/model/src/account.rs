@@ -44,6 +44,9 @@ pub enum Scheme {
     /// Widevine common encryption API: RSASSA-PSS with SHA-1; the secret is the public key in PEM.
     #[serde(rename = "widevine-rsa")]
     WidevineRsa,
+    /// AWS Signature Version 4: the credential's name is the access key id, its secret the secret access key.
+    #[serde(rename = "aws-sigv4")]
+    AwsSigV4,
 }
 
 /// Something an account proves itself with. Several of one scope may be valid at once, for roll-over.

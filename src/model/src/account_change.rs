@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Consistency, Credential, ResponseShape, Scheme, Sha1Use};
+use super::{Account, Consistency, Credential, DocumentChange, ResponseShape, Scheme, Sha1Use, Wrapped};
 
 /// One change of an account. Variants are append-only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,13 @@ pub enum AccountChange {
     },
     /// Lets the account and credentials that a restored backup brought back be used.
     ConfirmRestored,
+    /// Makes another seed the one from which the keys of documents derive, for contents that are made from now on.
+    RotateDocumentSeed {
+        /// A random number, which the wrapping is bound to.
+        id: u64,
+        /// The seed, wrapped.
+        seed: Wrapped,
+    },
 }
 
 impl AccountChange {
@@ -47,6 +54,7 @@ impl AccountChange {
             Self::ExpireCredential { .. } => "expire-credential",
             Self::RevokeCredential { .. } => "revoke-credential",
             Self::ConfirmRestored => "confirm-restored",
+            Self::RotateDocumentSeed { .. } => "rotate-document-seed",
         }
     }
 }
@@ -67,6 +75,8 @@ pub struct AccountSettings {
     pub allow_unsigned_packagers: Option<bool>,
     /// Kept in the account's status.
     pub sha1: Option<Sha1Use>,
+    /// Kept there, too.
+    pub documents: DocumentChange,
 }
 
 impl AccountSettings {

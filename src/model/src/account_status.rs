@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Credential, Scheme, Scope, Sha1Use};
+use super::{Credential, DocumentSettings, Scheme, Scope, Sha1Use};
 
 /// The status of an account. One that has no record has the default: it is served, nothing expires, nothing was
 /// revoked, and SHA-1 opens what it always did.
@@ -24,6 +24,9 @@ pub struct AccountStatus {
     /// What `udrm-sha1` signatures open.
     #[serde(default)]
     pub sha1: Sha1Use,
+    /// What holds of its SPEKE and CPIX documents.
+    #[serde(default)]
+    pub documents: DocumentSettings,
 }
 
 /// A credential that was revoked, without its secret.

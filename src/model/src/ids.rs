@@ -125,9 +125,10 @@ text_id!(
     |c| !c.is_control()
 );
 text_id!(
-    /// A track of a content: `SD`, `HD`, `UHD1`, `AUDIO` or any name the client gives.
+    /// A track of a content: `SD`, `HD`, `UHD1`, `AUDIO` or any name the client gives; or a sum of tracks that share a key,
+    /// such as `SD+HD1`.
     TrackName, "track", 64,
-    |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+    |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+')
 );
 
 text_id!(
@@ -173,6 +174,27 @@ impl TrackName {
     /// only, so no front end may use its keys for a DRM system.
     pub fn hls_aes_128() -> Self {
         Self("HLS-AES-128".to_owned())
+    }
+
+    /// Every track of a content, of whichever name.
+    pub fn all() -> Self {
+        Self("ALL".to_owned())
+    }
+
+    /// Whether it is [`Self::all`].
+    pub fn is_all(&self) -> bool {
+        self.0 == "ALL"
+    }
+
+    /// The sum of tracks that share a key; [`Self::all`] where its name would be too long.
+    pub fn sum<'t>(tracks: impl IntoIterator<Item = &'t Self>) -> Self {
+        let names: Vec<&str> = tracks.into_iter().map(Self::as_str).collect();
+        Self::new(names.join("+")).unwrap_or_else(|_| Self::all())
+    }
+
+    /// The tracks of a sum; a track alone is one.
+    pub fn parts(&self) -> impl Iterator<Item = &str> {
+        self.0.split('+').filter(|part| !part.is_empty())
     }
 }
 

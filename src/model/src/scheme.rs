@@ -15,10 +15,11 @@ pub struct SchemeError(String);
 
 impl Scheme {
     /// Every scheme, the strongest first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::MutualTls,
         Self::HttpEd25519,
         Self::HttpHmacSha256,
+        Self::AwsSigV4,
         Self::Digest,
         Self::Basic,
         Self::WidevineRsa,
@@ -37,6 +38,7 @@ impl Scheme {
             Self::UdrmSha1 => "udrm-sha1",
             Self::WidevineAes => "widevine-aes",
             Self::WidevineRsa => "widevine-rsa",
+            Self::AwsSigV4 => "aws-sigv4",
         }
     }
 
@@ -46,6 +48,8 @@ impl Scheme {
         match self {
             Self::MutualTls => 50,
             Self::HttpEd25519 | Self::HttpHmacSha256 => 40,
+            // It covers the whole request, but is made without a nonce.
+            Self::AwsSigV4 => 35,
             Self::Digest => 30,
             Self::Basic => 20,
             // Like UdrmSha1 these signatures do not expire, but the signed text cannot be extended.

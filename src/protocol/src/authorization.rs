@@ -146,6 +146,23 @@ impl Authorization {
     }
 }
 
+/// The user name that the header bears, whether it proves anything or not.
+pub(super) fn user_name(envelope: &Envelope) -> Option<String> {
+    let header = Zeroizing::new(envelope.header("authorization")?);
+    if header.len() > HEADER_BYTES_MAX {
+        return None;
+    }
+    let (scheme, rest) = header.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("basic") {
+        let answer = basic(rest.trim())?;
+        let CredentialName { account, credential } = answer.name;
+        return Some(
+            credential.map_or_else(|| account.to_string(), |credential| format!("{account}/{credential}")),
+        );
+    }
+    scheme.eq_ignore_ascii_case("digest").then(|| parameters(rest)?.remove("username"))?
+}
+
 fn basic(text: &str) -> Option<BasicAnswer> {
     let bytes = Zeroizing::new(STANDARD.decode(text).ok()?);
     let colon = bytes.iter().position(|byte| *byte == b':')?;
@@ -159,7 +176,8 @@ fn digest(text: &str, envelope: &Envelope, nonces: &DigestNonces) -> Option<Auth
     let uri = given.remove("uri")?;
     let query = envelope.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
     // A wrong address, quality or algorithm would be another request's answer.
-    let is_for_this = uri == format!("{}{query}", envelope.path)
+    // A client that asks through a forward proxy may name the whole address.
+    let is_for_this = [format!("{}{query}", envelope.path), envelope.target_uri()].contains(&uri)
         && given.get("realm").is_some_and(|realm| realm == REALM)
         && given.get("qop").is_some_and(|qop| qop == "auth")
         && given.get("algorithm").is_some_and(|name| name.eq_ignore_ascii_case("SHA-256"))

@@ -9,7 +9,7 @@ use aws_lc_rs::{hmac, signature::ED25519, signature::UnparsedPublicKey};
 use sfv::{BareItem, Dictionary, InnerList, Key, ListEntry, Parser};
 
 use super::signature_base::{base, name_of};
-use super::{BaseError, ContentDigestError, CredentialName, Envelope, content_digest};
+use super::{AwsSignatureError, BaseError, ContentDigestError, CredentialName, Envelope, content_digest};
 use keymoot_model::Scheme;
 
 /// The tag that singles out the signature meant for this server when there are several.
@@ -71,6 +71,9 @@ pub enum HttpSignatureError {
     /// There is no base.
     #[error(transparent)]
     Base(#[from] BaseError),
+    /// AWS's kind of signature.
+    #[error(transparent)]
+    Aws(#[from] AwsSignatureError),
     /// The body is not the one that was signed.
     #[error(transparent)]
     Digest(#[from] ContentDigestError),
@@ -151,6 +154,18 @@ impl std::fmt::Debug for HttpSignature {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "HttpSignature(by {:?}, created {})", self.name, self.created_s)
     }
+}
+
+/// The key ids of the signatures for this server, whether they prove anything or not.
+pub(super) fn key_ids(envelope: &Envelope) -> Vec<String> {
+    let input = envelope.header("signature-input").unwrap_or_default();
+    let Ok(inputs) = Parser::new(&input).parse::<Dictionary>() else { return Vec::new() };
+    let lists = inputs.values().filter_map(|entry| match entry {
+        ListEntry::InnerList(list) => Some(list),
+        ListEntry::Item(_) => None,
+    });
+    let own = lists.filter(|list| text(list, "tag").is_none_or(|tag| tag == TAG));
+    own.filter_map(|list| text(list, "keyid").map(str::to_owned)).collect()
 }
 
 /// The covered components and the bytes of the one signature that is meant for this server: the one with its tag, or

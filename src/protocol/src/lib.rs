@@ -10,7 +10,10 @@
 mod answer_proof;
 mod authorization;
 mod auxiliary;
+mod aws_canonical;
+mod aws_signature;
 mod bulk;
+mod claimed_names;
 pub mod content_digest;
 mod credential_name;
 mod custom_data;
@@ -41,7 +44,9 @@ pub mod widevine;
 
 pub use answer_proof::{AnswerProofError, ReceivedAnswer, accept_signature, verify_answer};
 pub use authorization::{Authorization, BasicAnswer, DigestAnswer, DigestNonces, REALM};
+pub use aws_signature::{AccessKey, AwsSignature, AwsSignatureError};
 pub use bulk::{BulkBody, BulkError, BulkHead, BulkItem};
+pub use claimed_names::claimed_names;
 pub use content_digest::ContentDigestError;
 pub use credential_name::CredentialName;
 pub use custom_data::{CaSystem, CustomData, CustomDataError};

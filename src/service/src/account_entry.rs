@@ -11,9 +11,11 @@ use keymoot_crypto::SecretBytes;
 use keymoot_crypto::secret_file::{self, SecretFileError, beside};
 use keymoot_crypto::toml_file::{self, TomlFileError};
 use keymoot_model::{
-    Account, AccountId, Consistency, CredentialTerms, ResponseShape, Scheme, Scope, Sha1Use, TimeStamp,
-    networks,
+    Account, AccountId, Consistency, CredentialTerms, DocumentSettings, ResponseShape, Scheme, Scope,
+    Sha1Use, TimeStamp, networks,
 };
+
+use super::document_settings::check_documents;
 
 /// Why an accounts file is refused.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +69,8 @@ pub struct AccountEntry {
     pub allow_unsigned_packagers: bool,
     /// What `udrm-sha1` signatures open; left out, that stays as it is: `bound` for a new account.
     pub sha1: Option<Sha1Use>,
+    /// What holds of its SPEKE and CPIX documents; left out, that stays as it is.
+    pub documents: Option<DocumentSettings>,
     #[serde(default, rename = "credential")]
     pub credentials: Vec<CredentialEntry>,
 }
@@ -228,6 +232,9 @@ impl AccountEntry {
         });
         if let Err(error) = Account::check_terms(&self.ca_systems, terms, self.license_url.as_deref()) {
             return Some(error.to_string());
+        }
+        if let Some(Err(problem)) = self.documents.as_ref().map(check_documents) {
+            return Some(problem);
         }
         // A node takes such a credential from a tool: an account may go over from one scheme to another.
         let weak = |credential: &&CredentialEntry| {

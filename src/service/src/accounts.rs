@@ -4,7 +4,7 @@
 //! state has changed since, and no credential of theirs has ended; a change of any account outdates them all, which is
 //! cheap because changes are rare and opening takes microseconds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use keymoot_auth::{AccountDirectory, OpenAccount, SigningKey, Unreadable, allowed};
 use keymoot_cluster::{Cluster, ClusterError, UseRegistry};
 use keymoot_crypto::{CredentialPlace, Keyring, SecretBytes, UnwrapError};
-use keymoot_model::{Account, AccountId, AccountStatus, Consistency, Credential};
+use keymoot_model::{Account, AccountId, AccountStatus, Consistency, Credential, DocumentPath, Scheme};
 use keymoot_state as state;
 use keymoot_state::StateError;
 
@@ -34,10 +34,23 @@ pub struct Accounts<R = Cluster> {
     listed: Mutex<Option<Listed>>,
 }
 
-/// The networks of all accounts' allow-lists, and the state's account changes as of which they were gathered.
+/// What is known of all accounts together, and the state's account changes as of which it was gathered.
+#[derive(Clone)]
 struct Listed {
     as_of: u64,
+    /// The networks of all allow-lists.
     networks: Arc<[IpNet]>,
+    /// Whose documents are asked for where.
+    paths: Arc<BTreeMap<DocumentPath, (AccountId, DocumentKind)>>,
+    /// Whose access key ids are whose; `None` for one that several accounts have.
+    access_keys: Arc<BTreeMap<String, Option<AccountId>>>,
+}
+
+/// What is asked for at a path of an account's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DocumentKind {
+    Speke,
+    Cpix,
 }
 
 /// An opened account, for as long as nothing has changed.
@@ -76,21 +89,58 @@ impl<R: ReplicatedState> Accounts<R> {
     /// # Errors
     /// When the accounts cannot be read.
     pub fn is_listed(&self, address: IpAddr) -> Result<bool, Unreadable> {
-        Ok(allowed(address, &self.listed()?))
+        Ok(allowed(address, &self.listed()?.networks))
     }
 
-    fn listed(&self) -> Result<Arc<[IpNet]>, Unreadable> {
+    /// Whose documents are asked for at this path, and of which kind.
+    ///
+    /// # Errors
+    /// When the accounts cannot be read.
+    pub fn of_path(&self, path: &DocumentPath) -> Result<Option<(AccountId, DocumentKind)>, Unreadable> {
+        Ok(self.listed()?.paths.get(path).cloned())
+    }
+
+    /// The account with this access key id, if one alone has it.
+    ///
+    /// # Errors
+    /// When the accounts cannot be read.
+    pub fn of_access_key(&self, id: &str) -> Result<Option<AccountId>, Unreadable> {
+        Ok(self.listed()?.access_keys.get(id).cloned().flatten())
+    }
+
+    fn listed(&self) -> Result<Listed, Unreadable> {
         // Read before the accounts are: what is gathered may then be newer than it says, never older.
         let as_of = self.cluster.account_changes();
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = listed.as_ref().filter(|known| known.as_of == as_of) {
-            return Ok(known.networks.clone());
+            return Ok(known.clone());
         }
         let accounts = state::accounts(self.cluster.state()).map_err(|error| unreadable(&error))?;
+        let mut access_keys = BTreeMap::new();
+        for account in &accounts {
+            let keys = account.credentials.iter().filter(|credential| credential.scheme == Scheme::AwsSigV4);
+            for Credential { name, .. } in keys {
+                let id = Some(account.id.clone());
+                access_keys.entry(name.clone()).and_modify(|known| *known = None).or_insert(id);
+            }
+        }
         let networks: BTreeSet<IpNet> = accounts.into_iter().flat_map(|account| account.allow_list).collect();
-        let networks: Arc<[IpNet]> = networks.into_iter().collect();
-        *listed = Some(Listed { as_of, networks: networks.clone() });
-        Ok(networks)
+        let mut paths = BTreeMap::new();
+        for (id, documents) in
+            state::document_settings(self.cluster.state()).map_err(|error| unreadable(&error))?
+        {
+            let own = |path: DocumentPath, kind| (path, (id.clone(), kind));
+            paths.extend(documents.speke_paths.into_iter().map(|path| own(path, DocumentKind::Speke)));
+            paths.extend(documents.cpix_paths.into_iter().map(|path| own(path, DocumentKind::Cpix)));
+        }
+        let known = Listed {
+            as_of,
+            networks: networks.into_iter().collect(),
+            paths: Arc::new(paths),
+            access_keys: Arc::new(access_keys),
+        };
+        *listed = Some(known.clone());
+        Ok(known)
     }
 
     fn open_credential(
@@ -130,7 +180,14 @@ impl<R: ReplicatedState> Accounts<R> {
                 }
             }
         }
-        OpenAccount { account, is_suspended: status.is_suspended(), sha1: status.sha1, keys, unopened }
+        OpenAccount {
+            account,
+            is_suspended: status.is_suspended(),
+            sha1: status.sha1,
+            documents: status.documents.clone(),
+            keys,
+            unopened,
+        }
     }
 }
 

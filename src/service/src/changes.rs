@@ -5,7 +5,7 @@ use keymoot_audit::{Action, Change, Event, KeyName, NodeAudit, Outcome, Verdict}
 use keymoot_auth::Grant;
 use keymoot_cluster::ClusterError;
 use keymoot_model::{KeyPath, Kid, Period};
-use keymoot_state::{Command, Response};
+use keymoot_state::{Command, NewDocumentKey, Response};
 
 use super::error::ServiceError;
 use super::replicated_state::ReplicatedState;
@@ -168,6 +168,25 @@ fn change_of(command: &Command) -> Option<Change> {
         Command::FoundKidKey { .. } => {
             of_policy(Action::SECRETS_MAKE, None, Some("secret=key-ids".to_owned()))
         }
+        Command::NoteDocument(new) => {
+            let name = |key: &NewDocumentKey| KeyName {
+                content: Some(new.content.clone()),
+                track: key.key_of.first().or(key.tracks.first()).cloned(),
+                kid: Some(key.kid),
+                version: new.answered.map(|answered| answered.version),
+                period: None,
+            };
+            let keys = new.keys.iter().map(name).collect();
+            Some(Change { action: Action::DOCUMENT_NOTE, keys, policy: None, object: None })
+        }
+        Command::DeleteDocuments { content, through, .. } => of_keys(
+            Action::DOCUMENT_DELETE,
+            KeyName { content: Some(content.clone()), version: Some(*through), ..KeyName::default() },
+        ),
+        Command::DeleteDocumentKid { content, kid, .. } => of_keys(
+            Action::DOCUMENT_DELETE,
+            KeyName { content: Some(content.clone()), kid: Some(*kid), ..KeyName::default() },
+        ),
         // Spent to let a request in once, which decides nothing by itself.
         Command::SpendNonce { .. } => None,
         // What requests of accounts do not ask for, or only whoever makes the cluster's first.
@@ -205,6 +224,7 @@ fn change_of(command: &Command) -> Option<Change> {
         | Command::RetireAuthority
         | Command::RevokeCertificate { .. }
         | Command::RevokeJoinToken { .. }
+        | Command::RotateDocuments { .. }
         | Command::Rewrap { .. }
         | Command::ScheduleBackups(_)
         | Command::SetLearner { .. }
@@ -235,6 +255,8 @@ fn verdict(response: &Response) -> Verdict {
         Response::Existing(_) => Verdict::failed("there was a key already"),
         Response::KidTaken(_) => Verdict::failed("the key id names a key already"),
         Response::VersionMoved { .. } => Verdict::failed("another request came first"),
+        Response::DocumentKey(_) => Verdict::failed("a document gave it a key already"),
+        Response::DocumentRefused(refusal) => Verdict::failed(refusal.to_string()),
         Response::NoPolicy => Verdict::failed("there is no such policy"),
         Response::PolicyMoved { .. } => Verdict::failed("the policy is not as the request demands"),
         Response::PolicyInUse { .. } => Verdict::failed("the policy is in use"),

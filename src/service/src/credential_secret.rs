@@ -27,8 +27,12 @@ pub(super) fn stored_secret(scheme: Scheme, text: SecretBytes) -> Result<SecretB
         Scheme::WidevineRsa => Err(
             "an RSA public key in PEM, of 2048 to 8192 bits, its modulus odd and its exponent odd and above 1",
         ),
-        Scheme::UdrmSha1 | Scheme::HttpHmacSha256 if text.len() >= SIGNING_KEY_BYTES_MIN => Ok(text),
-        Scheme::UdrmSha1 | Scheme::HttpHmacSha256 => {
+        Scheme::UdrmSha1 | Scheme::HttpHmacSha256 | Scheme::AwsSigV4
+            if text.len() >= SIGNING_KEY_BYTES_MIN =>
+        {
+            Ok(text)
+        }
+        Scheme::UdrmSha1 | Scheme::HttpHmacSha256 | Scheme::AwsSigV4 => {
             Err("at least 16 bytes; openssl rand -base64 24 makes a good one")
         }
         Scheme::Basic | Scheme::Digest if text.len() >= PASSWORD_BYTES_MIN => Ok(text),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use keymoot_audit::{Action, Actor, Event, NodeAudit, Outcome};
 use keymoot_cluster::{AccountDetails, account_details};
 use keymoot_crypto::{CredentialPlace, Keyring};
-use keymoot_model::{Account, AccountId, AccountStatus, Credential, Sha1Use};
+use keymoot_model::{Account, AccountId, AccountStatus, Credential, DocumentSettings, Sha1Use};
 use keymoot_state as state;
 use keymoot_state::{AppliedDeclaration, Command, Response};
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,8 @@ pub struct DeclaredAccount {
     pub expires_at_ms: Vec<(String, Option<u64>)>,
     /// What `udrm-sha1` signatures open; `None` leaves that as it is.
     pub sha1: Option<Sha1Use>,
+    /// What holds of its SPEKE and CPIX documents; `None` leaves that as it is.
+    pub documents: Option<DocumentSettings>,
 }
 
 /// A declaration that was read, with its secrets.
@@ -116,6 +118,7 @@ impl Declaration {
                 account,
                 expires_at_ms: entry.ends().collect(),
                 sha1: entry.sha1,
+                documents: entry.documents.clone(),
             });
         }
         Ok(Self { revision: file.revision, digest: file.digest, accounts })
@@ -183,7 +186,13 @@ impl DeclaredAccount {
     pub(crate) fn into_command(self, revision: u64) -> Command {
         let end = |(name, end): (String, Option<u64>)| (name, end.unwrap_or(state::NEVER_ENDS_MS));
         let expires_at_ms = self.expires_at_ms.into_iter().map(end).collect();
-        Command::DeclareAccount { revision, account: Box::new(self.account), expires_at_ms, sha1: self.sha1 }
+        Command::DeclareAccount {
+            revision,
+            account: Box::new(self.account),
+            expires_at_ms,
+            sha1: self.sha1,
+            documents: self.documents.map(Box::new),
+        }
     }
 
     /// How the account that is there differs. Credentials that are the same become those that are there.
@@ -215,6 +224,9 @@ fn differs(
     let mut settings = settings_that_differ(account, &wanted.account);
     if wanted.sha1.is_some_and(|sha1| sha1 != status.sha1) {
         settings.push("sha1".to_owned());
+    }
+    if wanted.documents.as_ref().is_some_and(|documents| *documents != status.documents) {
+        settings.push("documents".to_owned());
     }
     if !settings.is_empty() {
         found.push(Differs::Settings(settings));

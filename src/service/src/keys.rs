@@ -9,9 +9,11 @@ use keymoot_crypto::{ContentKey, Keyring};
 use keymoot_model::{Consistency, KeyPath, KeyRecord, Kid, TrackName};
 use keymoot_state as state;
 use keymoot_state::{Command, DELETED_VERSIONS_MAX, Response};
+use keymoot_telemetry::Metrics;
 
 use super::account_limits::AccountLimits;
 use super::changes::{change, key_name};
+use super::documents::LateNotes;
 use super::error::ServiceError;
 use super::ingest::Turns;
 use super::kid_key::KidKeys;
@@ -26,6 +28,8 @@ pub struct ServedKey {
     pub key: ContentKey,
     /// Its version within its track.
     pub version: u32,
+    /// The IV that licenses announce for it; `None`: the one that follows from the key id.
+    pub iv: Option<[u8; 16]>,
 }
 
 /// The use cases around content keys.
@@ -37,6 +41,8 @@ pub struct Keys<R = Cluster> {
     pub(super) turns: Arc<Turns>,
     pub(super) limits: Option<Arc<AccountLimits>>,
     pub(super) digests: Arc<OpenedDigests>,
+    pub(super) late_notes: Arc<LateNotes>,
+    pub(super) metrics: Option<Arc<Metrics>>,
 }
 
 impl<R: ReplicatedState> Keys<R> {
@@ -49,12 +55,19 @@ impl<R: ReplicatedState> Keys<R> {
             turns: Arc::default(),
             limits: None,
             digests: Arc::default(),
+            late_notes: Arc::default(),
+            metrics: None,
         }
     }
 
     /// The same with these limits on new keys.
     pub fn with_limits(self, limits: Arc<AccountLimits>) -> Self {
         Self { limits: Some(limits), ..self }
+    }
+
+    /// The same, which counts what it hands out to documents.
+    pub fn with_metrics(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics: Some(metrics), ..self }
     }
 
     /// The track's current key, if it has one. A content alone stands for its default track.
@@ -81,12 +94,21 @@ impl<R: ReplicatedState> Keys<R> {
         track: impl Into<ContentTrack<'t>>,
     ) -> Result<(KeyPath, Option<ServedKey>), ServiceError> {
         let place = track.into().place(&grant.account().id);
-        let record = state::current_key(self.cluster.state(), &place)?;
-        Ok((place, record.map(|record| self.open(&record)).transpose()?))
+        let served = self.current_of(&place)?;
+        Ok((place, served))
+    }
+
+    /// A track's key as far as this node has applied the log: the stored one, else the one that documents gave it.
+    pub(super) fn current_of(&self, place: &KeyPath) -> Result<Option<ServedKey>, ServiceError> {
+        match state::current_key(self.cluster.state(), place)? {
+            Some(record) => self.open(&record).map(Some),
+            None => self.document_key_of(place),
+        }
     }
 
     /// Deletes the track's key with all its versions and seeds, or only the version of `kid`; says
-    /// how many versions went. With all versions goes the content's auxiliary data.
+    /// how many versions went. With all versions of the default track go the content's auxiliary data, and what
+    /// documents made of it: made anew by the same document, it has other keys.
     ///
     /// # Errors
     /// When the cluster does not answer.
@@ -100,22 +122,29 @@ impl<R: ReplicatedState> Keys<R> {
         self.cluster.read_barrier().await?;
         let through = state::next_version(self.cluster.state(), &place)?.saturating_sub(1);
         let mut commands = Vec::with_capacity(2);
-        // Auxiliary data belongs to the content, which the default track stands for.
+        let mut deleted = 0_u32;
+        // Auxiliary data, and what documents made, belong to the content, which the default track stands for.
         if kid.is_none() && place.track == TrackName::default_track() {
+            deleted = self.delete_documents(grant, &place.content).await?;
             commands.extend(self.auxiliary_deletion(grant, &place.content)?);
         }
-        let mut deleted = 0_u32;
         loop {
             commands.push(Command::DeleteKey { place: place.clone(), through, kid });
             match change(&self.cluster, grant, std::mem::take(&mut commands)).await?.pop() {
                 Some(Response::Deleted { versions }) if versions < DELETED_VERSIONS_MAX => {
-                    return Ok(deleted.saturating_add(versions));
+                    deleted = deleted.saturating_add(versions);
+                    break;
                 }
                 // One command deletes no more.
                 Some(Response::Deleted { versions }) => deleted = deleted.saturating_add(versions),
                 _ => return Err(ServiceError::Protocol { command: "delete-key" }),
             }
         }
+        // Behind the stored key: documents that name its key id must not get a derived one in its place.
+        Ok(match kid {
+            Some(kid) => deleted.max(self.delete_document_key(grant, &place.content, kid).await?),
+            None => deleted,
+        })
     }
 
     /// Waits for a linearizable read unless the account reads locally.
@@ -128,6 +157,6 @@ impl<R: ReplicatedState> Keys<R> {
 
     pub(super) fn open(&self, record: &KeyRecord) -> Result<ServedKey, ServiceError> {
         let key = self.keyring.unwrap_content_key(record)?;
-        Ok(ServedKey { kid: record.kid, key, version: record.version })
+        Ok(ServedKey { kid: record.kid, key, version: record.version, iv: None })
     }
 }

@@ -15,6 +15,8 @@ mod changes;
 mod clock;
 mod credential_secret;
 mod declaration;
+mod document_settings;
+mod documents;
 mod drm_actor;
 mod error;
 mod export;
@@ -43,13 +45,15 @@ pub use account_entry::{
     AccountEntry, AccountsFile, AccountsFileError, CredentialEnd, CredentialEntry, SigningKey, load_accounts,
 };
 pub use account_limits::{AccountLimitSettings, AccountLimits, AccountNumber, OverLimit};
-pub use accounts::Accounts;
+pub use accounts::{Accounts, DocumentKind};
 pub use accounts_file::MakeAccountError;
 pub use api_certificate::{ApiCertificateError, ApiCertificateFiles};
 pub use declaration::{
     Declaration, DeclarationError, DeclaredAccount, Difference, Differs, FirstAccounts, begin_accounts,
     left_out, refuse_changed_secrets,
 };
+pub use document_settings::{DocumentAccount, document_settings};
+pub use documents::{DocumentKey, DocumentKeySource, WantedDocumentKey};
 pub use drm_actor::{DrmActor, DrmHandle};
 pub use error::ServiceError;
 pub use export::{EXPORT_PAGE_KEYS, ExportPage, ExportedKey};

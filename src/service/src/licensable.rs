@@ -2,7 +2,7 @@
 //! here, and said to be handed out where the license is made.
 
 use keymoot_auth::Grant;
-use keymoot_model::{Consistency, ContentId, Kid};
+use keymoot_model::{Consistency, ContentId, KeyKind, Kid};
 
 use super::error::ServiceError;
 use super::keys::{Keys, ServedKey};
@@ -13,6 +13,9 @@ use super::track::ContentTrack;
 impl<R: ReplicatedState> Keys<R> {
     /// Which of these key ids are keys of the content: of any track, version and crypto period.
     /// Others are left out, whether they are somebody else's or nobody's: the asker learns neither.
+    ///
+    /// A content that encryptors' documents made has a key for every key id that nothing is stored or noted of: under one
+    /// that no document named it opens nothing.
     ///
     /// They are looked for among what this node has applied: whoever wants more has it made fresh before,
     /// once for all that a license is made of. For an account that reads locally nobody does, so that
@@ -64,8 +67,11 @@ impl<R: ReplicatedState> Keys<R> {
     ) -> Result<Vec<LocatedKey>, ServiceError> {
         let mut found = Vec::with_capacity(kids.len());
         for kid in kids {
-            let key = self.by_kid(&grant.account().id, kid, Consistency::Local).await?;
-            found.extend(key.filter(|key| key.place.content == *content));
+            let account = &grant.account().id;
+            match self.by_kid(account, kid, Consistency::Local).await? {
+                Some(key) => found.extend(Some(key).filter(|key| key.place.content == *content)),
+                None => found.extend(self.unnoted_key(account, content, kid, KeyKind::Protected)?),
+            }
         }
         Ok(found)
     }

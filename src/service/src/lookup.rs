@@ -4,7 +4,9 @@ use futures::future::try_join_all;
 use keymoot_audit::{Action, KeyName};
 use keymoot_auth::Grant;
 use keymoot_crypto::{ContentKey, KidPlace, PeriodKeys};
-use keymoot_model::{AccountId, Consistency, ContentId, KeyPath, Kid, Period, Scope, SeedRecord, TrackName};
+use keymoot_model::{
+    AccountId, Consistency, ContentId, KeyKind, KeyPath, Kid, Period, Scope, SeedRecord, TrackName,
+};
 use keymoot_state as state;
 
 use super::changes::key_name;
@@ -24,6 +26,10 @@ pub struct LocatedKey {
     pub key: ContentKey,
     /// The crypto period it holds for; `None` when it holds for the whole track.
     pub period: Option<Period>,
+    /// The IV that licenses announce for it; `None`: the one that follows from the key id.
+    pub iv: Option<[u8; 16]>,
+    /// Whether it is derived under a key id of an encryptor's.
+    pub is_of_document: bool,
 }
 
 impl LocatedKey {
@@ -34,7 +40,7 @@ impl LocatedKey {
 }
 
 impl<R: ReplicatedState> Keys<R> {
-    /// The account's keys of these key ids, in their order, as fresh as its reads are.
+    /// The account's keys of these key ids, in their order, as fresh as its reads are: all but those of HLS AES-128.
     ///
     /// # Errors
     /// As for [`Self::read`].
@@ -45,7 +51,11 @@ impl<R: ReplicatedState> Keys<R> {
     ) -> Result<Vec<Option<LocatedKey>>, ServiceError> {
         let account = grant.account();
         let found = try_join_all(kids.iter().map(|kid| self.by_kid(&account.id, kid, account.consistency)));
-        let found: Vec<Option<LocatedKey>> = found.await?;
+        let mut found: Vec<Option<LocatedKey>> = found.await?;
+        // Players get a clear key as it is: whoever asks by its id alone may want it for a DRM system.
+        for key in &mut found {
+            key.take_if(|key| key.place.track == TrackName::hls_aes_128());
+        }
         for key in found.iter().flatten() {
             grant.trail().hand_out(Action::KEY_LOOK_UP, key.name());
         }
@@ -70,9 +80,11 @@ impl<R: ReplicatedState> Keys<R> {
             }
             found => found,
         };
-        let is_of_content =
-            |key: &LocatedKey| key.place.content == *content && key.place.track == TrackName::hls_aes_128();
-        let found = found.filter(is_of_content);
+        let found = match found {
+            Some(key) => Some(key).filter(|key| key.place.content == *content),
+            None => self.unnoted_key(account, content, kid, KeyKind::Clear)?,
+        };
+        let found = found.filter(|key| key.place.track == TrackName::hls_aes_128());
         if let Some(key) = &found {
             let action = match grant.scope() {
                 Scope::License => Action::KEY_PLAY,
@@ -97,22 +109,37 @@ impl<R: ReplicatedState> Keys<R> {
         if consistency == Consistency::Linearizable {
             self.cluster.read_barrier().await?;
         }
+        match self.stored_by_kid(account, kid)? {
+            Some(key) => Ok(Some(key)),
+            None => self.noted_key(account, kid),
+        }
+    }
+
+    /// The same without the keys of documents, as far as this node has applied the log.
+    pub(super) fn stored_by_kid(
+        &self,
+        account: &AccountId,
+        kid: &Kid,
+    ) -> Result<Option<LocatedKey>, ServiceError> {
+        let located = |place, version, key, period| LocatedKey {
+            place,
+            version,
+            kid: *kid,
+            key,
+            period,
+            iv: None,
+            is_of_document: false,
+        };
         // What is stored wins; an account never stores the id of a derived key of its own, so the order costs nothing.
         if let Some(record) = state::key_by_kid(self.cluster.state(), account, kid)? {
             let key = self.keyring.unwrap_content_key(&record)?;
-            let (place, version, period) = (record.place, record.version, record.period);
-            return Ok(Some(LocatedKey { place, version, kid: *kid, key, period }));
+            return Ok(Some(located(record.place, record.version, key, record.period)));
         }
         let Some((record, at)) = self.derived_place(account, kid)? else { return Ok(None) };
         let seed = self.keyring.unwrap_period_seed(&record)?;
         let key = PeriodKeys::new(&seed, &record.place, record.length_s).key(at.index);
-        Ok(Some(LocatedKey {
-            version: record.id.version.into(),
-            kid: *kid,
-            key,
-            period: Some(Period { length_s: record.length_s, index: at.index }),
-            place: record.place,
-        }))
+        let period = Period { length_s: record.length_s, index: at.index };
+        Ok(Some(located(record.place, record.id.version.into(), key, Some(period))))
     }
 
     /// The version of a track's key with this key id, current or old.
@@ -128,10 +155,20 @@ impl<R: ReplicatedState> Keys<R> {
         let place = track.into().place(&grant.account().id);
         let account = grant.account();
         let located = self.by_kid(&account.id, kid, account.consistency).await?;
-        let own = located.filter(|key| key.place == place && key.period.is_none());
+        // A document's key is of whichever tracks it encrypts, so its content is enough to have it by its key id; but a
+        // clear one is never handed out where DRM systems' keys are, nor one of theirs among the clear.
+        let clear = TrackName::hls_aes_128();
+        let is_own = |key: &LocatedKey| match key.is_of_document {
+            true => {
+                key.place.content == place.content && (key.place.track == clear) == (place.track == clear)
+            }
+            false => key.place == place && key.period.is_none(),
+        };
+        let own = located.filter(is_own);
         Ok(own.map(|located| {
             grant.trail().hand_out(Action::KEY_READ, located.name());
-            ServedKey { kid: located.kid, key: located.key, version: located.version }
+            let LocatedKey { kid, key, version, iv, .. } = located;
+            ServedKey { kid, key, version, iv }
         }))
     }
 

@@ -46,6 +46,18 @@ pub trait ReplicatedState: Clone + Send + Sync + 'static {
     /// Notes that this node is in contact with a quorum, for its next start.
     fn note_contact(&self, at_s: u64);
 
+    /// Keeps bytes on this node's disk, in place of those that it kept, before it returns.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    fn keep_late_notes(&self, bytes: Vec<u8>) -> impl Future<Output = Result<(), ClusterError>> + Send;
+
+    /// The bytes that [`Self::keep_late_notes`] kept last, also before the last start.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn kept_late_notes(&self) -> Result<Vec<u8>, ClusterError>;
+
     /// Replicates commands in one proposal, which applies them in order and all at once to readers. Each
     /// gets its response; one that is refused does not keep the others from being applied.
     ///
@@ -113,6 +125,14 @@ impl ReplicatedState for Cluster {
 
     fn note_contact(&self, at_s: u64) {
         Self::note_contact(self, at_s);
+    }
+
+    async fn keep_late_notes(&self, bytes: Vec<u8>) -> Result<(), ClusterError> {
+        Self::keep_late_notes(self, bytes).await
+    }
+
+    fn kept_late_notes(&self) -> Result<Vec<u8>, ClusterError> {
+        Self::kept_late_notes(self)
     }
 
     async fn propose_indexed(&self, commands: Vec<Command>) -> Result<Committed, ClusterError> {

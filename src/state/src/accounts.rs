@@ -6,9 +6,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use keymoot_model::{Account, AccountChange, AccountId, AccountStatus, Credential, Sha1Use};
+use keymoot_model::{
+    Account, AccountChange, AccountId, AccountStatus, Credential, DocumentPath, DocumentSettings, Sha1Use,
+};
 
 use super::acts::Act;
+use super::documents::{self, NewDocumentSeed};
 use super::features::{ACCOUNT_LIFE, level};
 use super::layout::{META_ACCOUNT, META_DECLARATION, account_key, account_of_status, account_status_key};
 use super::query::get;
@@ -16,7 +19,7 @@ use super::response::Response;
 use super::second_person;
 use super::table::Table;
 use super::tables::{StateError, Tables, read};
-use super::transaction::Transaction;
+use super::transaction::{Transaction, decode};
 
 /// The declaration of accounts that was applied last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +51,9 @@ pub enum AccountRefusal {
         /// The revision of the declaration that was applied last.
         applied: u64,
     },
+    /// Another account's documents are asked for at this path.
+    #[error("the path {path} is account {account}'s")]
+    PathTaken { path: DocumentPath, account: AccountId },
 }
 
 /// The status of an account; the default where it has no record.
@@ -64,6 +70,23 @@ pub fn account_status<T: Tables>(tables: &T, id: &AccountId) -> Result<AccountSt
 /// When the tables cannot be read.
 pub fn applied_declaration<T: Tables>(tables: &T) -> Result<Option<AppliedDeclaration>, StateError> {
     get(tables, Table::Meta, META_DECLARATION)
+}
+
+/// What accounts decide of their documents, as far as they decide anything.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn document_settings<T: Tables>(tables: &T) -> Result<Vec<(AccountId, DocumentSettings)>, StateError> {
+    let mut found = Vec::new();
+    for (key, value) in tables.prefix(Table::Meta, META_ACCOUNT)? {
+        let status: AccountStatus = read(tables, Table::Meta, &value)?;
+        if status.documents != DocumentSettings::default()
+            && let Some(id) = account_of_status(&key).and_then(|id| AccountId::new(id).ok())
+        {
+            found.push((id, status.documents));
+        }
+    }
+    Ok(found)
 }
 
 /// The accounts that a restored backup brought back and no operator confirmed.
@@ -145,13 +168,20 @@ pub(super) fn declare<T: Tables>(
 /// In a declaration, the end of a credential that shall have none.
 pub const NEVER_ENDS_MS: u64 = u64::MAX;
 
+/// An account as a declaration has it; what it leaves out stays as it is.
+pub(super) struct Declared<'d> {
+    pub account: &'d Account,
+    pub ends: &'d [(String, u64)],
+    pub sha1: Option<Sha1Use>,
+    pub documents: Option<&'d DocumentSettings>,
+}
+
 /// Stores an account as the declaration of this revision has it. Credentials that it does not name are revoked, and
 /// those that were revoked stay so.
 pub(super) fn declare_account<T: Tables>(
     run: &mut Transaction<'_, T>,
     revision: u64,
-    account: &Account,
-    (ends, sha1): (&[(String, u64)], Option<Sha1Use>),
+    Declared { account, ends, sha1, documents }: Declared<'_>,
     now_ms: u64,
 ) -> Result<Response, StateError> {
     let applied = run.get::<AppliedDeclaration>(Table::Meta, META_DECLARATION)?;
@@ -165,6 +195,12 @@ pub(super) fn declare_account<T: Tables>(
         None => new_status(sha1),
     };
     status.sha1 = sha1.unwrap_or(status.sha1);
+    if let Some(documents) = documents {
+        documents.clone_into(&mut status.documents);
+    }
+    if let Some(taken) = taken_path(run, &account.id, &status)? {
+        return Ok(refused(taken));
+    }
     let mut account = account.clone();
     account.credentials.retain(|credential| !status.has_revoked(&credential.name));
     if let Some(before) = before {
@@ -207,6 +243,10 @@ pub(super) fn change<T: Tables>(
     let Some(mut account) = run.get::<Account>(Table::Accounts, account_key(id))? else {
         return Ok(refused(AccountRefusal::NoAccount));
     };
+    if let AccountChange::RotateDocumentSeed { id: seed_id, seed } = change {
+        let seed = NewDocumentSeed { id: *seed_id, seed: seed.clone() };
+        return documents::add_seed(run, id, &seed, now_ms);
+    }
     let mut status = status_in(run, id)?;
     let before = (account.clone(), status.clone());
     if let Some(refusal) = make(change, &mut account, &mut status, now_ms) {
@@ -214,6 +254,11 @@ pub(super) fn change<T: Tables>(
     }
     if (&account, &status) == (&before.0, &before.1) {
         return Ok(Response::Unchanged);
+    }
+    if status.documents != before.1.documents
+        && let Some(taken) = taken_path(run, id, &status)?
+    {
+        return Ok(refused(taken));
     }
     run.put(Table::Accounts, account_key(id), &account)?;
     put_status(run, id, &status)?;
@@ -232,6 +277,7 @@ fn make(
         AccountChange::Settings(settings) => {
             settings.apply_to(account);
             status.sha1 = settings.sha1.unwrap_or(status.sha1);
+            settings.documents.apply_to(&mut status.documents);
         }
         AccountChange::Suspend => {
             status.suspended_at_ms.get_or_insert(now_ms);
@@ -271,8 +317,34 @@ fn make(
             None if status.has_revoked(name) => {}
             None => return Some(AccountRefusal::NoCredential),
         },
+        // It is neither of the account nor of its status.
+        AccountChange::RotateDocumentSeed { .. } => {}
     }
     None
+}
+
+/// A path of the account's documents that is another account's, so that each path is one account's at most.
+fn taken_path<T: Tables>(
+    run: &Transaction<'_, T>,
+    id: &AccountId,
+    status: &AccountStatus,
+) -> Result<Option<AccountRefusal>, StateError> {
+    if status.documents.paths().next().is_none() {
+        return Ok(None);
+    }
+    for (key, value) in run.prefix(Table::Meta, META_ACCOUNT)? {
+        let Some(account) = account_of_status(&key).and_then(|id| AccountId::new(id).ok()) else { continue };
+        if account == *id {
+            continue;
+        }
+        let other: AccountStatus = decode(Table::Meta, &value)?;
+        let taken =
+            status.documents.paths().find(|path| other.documents.paths().any(|theirs| theirs == *path));
+        if let Some(path) = taken {
+            return Ok(Some(AccountRefusal::PathTaken { path: path.clone(), account }));
+        }
+    }
+    Ok(None)
 }
 
 fn absent(status: &AccountStatus, name: &str) -> AccountRefusal {

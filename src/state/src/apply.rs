@@ -13,6 +13,7 @@ use super::backups;
 use super::command::{Command, NewKey, Proposal};
 use super::deletion;
 use super::directories;
+use super::documents;
 use super::features;
 use super::join_tokens::{self, TokenKind};
 use super::kids;
@@ -115,8 +116,14 @@ fn apply_one<T: Tables>(
         Command::NoteGoodBackup(good) => backups::store_good(run, good),
         Command::ChangeAccount { id, change } => accounts::change(run, id, change, now_ms),
         Command::DeclareAccounts { revision, digest } => accounts::declare(run, *revision, *digest),
-        Command::DeclareAccount { revision, account, expires_at_ms, sha1 } => {
-            accounts::declare_account(run, *revision, account, (expires_at_ms, *sha1), now_ms)
+        Command::DeclareAccount { revision, account, expires_at_ms, sha1, documents } => {
+            let declared = accounts::Declared {
+                account,
+                ends: expires_at_ms,
+                sha1: *sha1,
+                documents: documents.as_deref(),
+            };
+            accounts::declare_account(run, *revision, declared, now_ms)
         }
         Command::RegisterNodeKey { id, digest } => node_keys::register(run, *id, digest, now_ms),
         Command::RevokeCertificate { id } => node_keys::revoke(run, *id, now_ms),
@@ -133,6 +140,14 @@ fn apply_one<T: Tables>(
         Command::SetVerifiers(verifiers) => node_keys::set_verifiers(run, verifiers),
         Command::ReserveWraps { master_key, count, .. } => wraps::reserve(run, master_key, *count),
         Command::ChangeAuditLogs(change) => audit_logs::change(run, change, now_ms),
+        Command::NoteDocument(new) => documents::note(run, new, now_ms),
+        Command::RotateDocuments { account, content } => documents::rotate(run, account, content),
+        Command::DeleteDocuments { account, content, through } => {
+            documents::delete(run, account, content, *through)
+        }
+        Command::DeleteDocumentKid { account, content, kid } => {
+            documents::retire(run, account, content, kid, now_ms)
+        }
     }
 }
 
@@ -148,8 +163,11 @@ fn create_key<T: Tables>(
     now_ms: u64,
 ) -> Result<Response, StateError> {
     let track = track(run, &key.place)?;
-    match track.current {
-        Some(current) => Ok(Response::Existing(Box::new(current))),
+    if let Some(current) = track.current {
+        return Ok(Response::Existing(Box::new(current)));
+    }
+    match documents::key_of_track(run, &key.place)? {
+        Some(record) => Ok(Response::DocumentKey(Box::new(record))),
         None => store_key(run, track, key, now_ms),
     }
 }
@@ -178,6 +196,9 @@ pub(super) fn refuse<T: Tables>(
     if let Some(taken) = kids::taken(run, &key.place.account, &key.kid)? {
         let record = key_at(run, &taken)?;
         return Ok(Some(Response::KidTaken(Box::new(record))));
+    }
+    if let Some(record) = documents::key_of_noted(run, &key.place.account, &key.kid)? {
+        return Ok(Some(Response::DocumentKey(Box::new(record))));
     }
     if key.version != track.next_version {
         return Ok(Some(Response::VersionMoved { next: track.next_version }));

@@ -5,14 +5,15 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use keymoot_model::{
-    Account, AccountChange, AccountId, Auxiliary, ContentId, KeyOrigin, KeyPath, KeyRecord, Kid, MasterKeyId,
-    MasterKeyVerifier, NodeId, Period, Policy, PolicyName, Sha1Use, ViewerPlace, Wrapped,
+    Account, AccountChange, AccountId, Auxiliary, ContentId, DocumentSettings, KeyOrigin, KeyPath, KeyRecord,
+    Kid, MasterKeyId, MasterKeyVerifier, NodeId, Period, Policy, PolicyName, Sha1Use, ViewerPlace, Wrapped,
 };
 
 use super::approvals::ApprovalChange;
 use super::audit_logs::AuditLogChange;
 use super::authorities::NodeTrust;
 use super::backups::{BackupProgress, BackupSchedule, GoodBackup};
+use super::documents::NewDocument;
 use super::operators::OperatorChange;
 use super::record::{AuthorityRecord, ClusterIdentity, EnrolledDirectory, JoinTokenRecord};
 use super::rewrap::SecretPlace;
@@ -246,6 +247,8 @@ pub enum Command {
         expires_at_ms: Vec<(String, u64)>,
         /// What `udrm-sha1` signatures open; `None` leaves that as it is.
         sha1: Option<Sha1Use>,
+        /// What holds of its SPEKE and CPIX documents; `None` leaves that as it is.
+        documents: Option<Box<DocumentSettings>>,
     },
     /// Registers the public key in a node's certificate, in place of an earlier one.
     RegisterNodeKey { id: NodeId, digest: [u8; 32] },
@@ -277,6 +280,19 @@ pub enum Command {
     ReserveWraps { node: NodeId, master_key: MasterKeyId, count: u32 },
     /// Registers a node's audit log, or says how far one has grown and who has checked that.
     ChangeAuditLogs(Box<AuditLogChange>),
+    /// Notes a content that a document makes, or what is new about one.
+    NoteDocument(Box<NewDocument>),
+    /// Gives new documents of a content keys of a new version, from the account's current seed.
+    RotateDocuments { account: AccountId, content: ContentId },
+    /// Deletes what documents made of a content, up to a version.
+    DeleteDocuments {
+        account: AccountId,
+        content: ContentId,
+        /// The last version to delete: a late retry of a delete cannot delete a newer one.
+        through: u32,
+    },
+    /// Deletes the key of one key id that a document named.
+    DeleteDocumentKid { account: AccountId, content: ContentId, kid: Kid },
 }
 
 /// The condition on the stored policy under which a command changes it.
@@ -358,6 +374,14 @@ impl fmt::Display for Command {
             }
             Self::ChangeAuditLogs(change) => write!(f, "{} of {}", change.verb(), change.node()),
             Self::NoteTrust(trust) => write!(f, "note-trust of {}", trust.node),
+            Self::NoteDocument(new) => write!(f, "note-document {}/{}", new.account, new.content),
+            Self::RotateDocuments { account, content } => write!(f, "rotate-documents {account}/{content}"),
+            Self::DeleteDocuments { account, content, .. } => {
+                write!(f, "delete-documents {account}/{content}")
+            }
+            Self::DeleteDocumentKid { account, content, kid } => {
+                write!(f, "delete-document-kid {account}/{content}/{kid}")
+            }
             Self::EndRental { place } => write!(f, "end-rental {}/{}", place.account, place.content),
         }
     }

@@ -7,6 +7,7 @@ use keymoot_model::{
     AccountId, ContentId, KeyOrigin, KeyRecord, Kid, Period, PolicyName, SeedRecord, TrackName,
 };
 
+use super::documents::noted_kid;
 use super::layout::{account_prefix, content_key, content_of};
 use super::listing::{KeysPage, ListedKey, keys_page};
 use super::policies::default_policy;
@@ -42,7 +43,7 @@ pub struct ContentVersion {
 /// A page of what an account has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContentsPage {
-    /// Sorted by content and track; the schedules come behind the keys.
+    /// Sorted by content and track; the schedules come behind the keys, and the key ids that documents named last.
     pub versions: Vec<ContentVersion>,
     /// The mark to pass as `after` for the next page; `None` after the last page.
     pub next: Option<Vec<u8>>,
@@ -71,10 +72,65 @@ pub fn contents_page<T: Tables>(
     versions_max: usize,
 ) -> Result<ContentsPage, StateError> {
     let versions_max = versions_max.clamp(1, LISTED_MAX);
+    if let Some(after) = after.and_then(|mark| mark.strip_prefix(&[OF_DOCUMENTS])) {
+        return of_documents(tables, account, content, after, versions_max);
+    }
     let KeysPage { keys, schedules, next } = keys_page(tables, account, content, after, versions_max)?;
     let keys = keys.into_iter().map(|ListedKey { record, is_current }| of_key(record, is_current));
-    let versions = keys.chain(schedules.into_iter().map(of_schedule)).collect();
-    Ok(ContentsPage { versions, next })
+    let mut versions: Vec<ContentVersion> = keys.chain(schedules.into_iter().map(of_schedule)).collect();
+    if next.is_some() {
+        return Ok(ContentsPage { versions, next });
+    }
+    // The stored ones are all listed: those of documents come behind them.
+    match versions_max.saturating_sub(versions.len()) {
+        0 => Ok(ContentsPage { versions, next: Some(vec![OF_DOCUMENTS]) }),
+        room => {
+            let noted = of_documents(tables, account, content, &[], room)?;
+            versions.extend(noted.versions);
+            Ok(ContentsPage { versions, next: noted.next })
+        }
+    }
+}
+
+/// What marks of the key ids that documents named begin with; no other mark does.
+const OF_DOCUMENTS: u8 = 0xff;
+
+/// The noted key ids of documents after the mark `after`.
+fn of_documents<T: Tables>(
+    tables: &T,
+    account: &AccountId,
+    content: Option<&ContentId>,
+    after: &[u8],
+    versions_max: usize,
+) -> Result<ContentsPage, StateError> {
+    let prefix = match content {
+        Some(content) => content_key(account, content),
+        None => account_prefix(account),
+    };
+    let noted = tables.page(Table::DocumentKeys, &prefix, after, versions_max)?;
+    let is_full = noted.len() == versions_max;
+    let last = noted.last().map(|(key, _)| [&[OF_DOCUMENTS], key.as_slice()].concat());
+    let mut versions = Vec::with_capacity(noted.len());
+    for (key, _) in noted {
+        let kid = key.last_chunk().copied().map(Kid::from_bytes);
+        let unknown = StateError::Key { table: Table::DocumentKeys.name() };
+        let kid = kid.ok_or(unknown).inspect_err(|error| tables.note_damage(error))?;
+        let Some(noted) = noted_kid(tables, account, &kid)?.filter(|noted| !noted.is_deleted) else {
+            continue;
+        };
+        versions.push(ContentVersion {
+            content: noted.content,
+            track: TrackName::sum(&noted.tracks),
+            version: noted.version.version,
+            kid: Some(kid),
+            is_current: true,
+            period: None,
+            rotates_s: None,
+            is_supplied: false,
+            created_at_ms: noted.noted_at_ms,
+        });
+    }
+    Ok(ContentsPage { versions, next: last.filter(|_| is_full) })
 }
 
 fn of_key(record: KeyRecord, is_current: bool) -> ContentVersion {

@@ -5,6 +5,8 @@
 //! older one cannot read. The rules of applying change with the entry that raises the level, at the same
 //! position of the log on every node and in every replay.
 
+use keymoot_model::{Credential, Scheme};
+
 use super::command::Command;
 use super::layout::META_IDENTITY;
 use super::nodes;
@@ -58,11 +60,13 @@ pub const OPERATORS: u32 = 4;
 pub const WITNESSES: u32 = 4;
 /// From this level on, the state knows the audit logs of the nodes.
 pub(super) const AUDIT_LOGS: u32 = 4;
+/// From this level on, the state knows contents that documents made.
+const DOCUMENTS: u32 = 4;
 /// From this level on, the state counts the wrappings under each master key.
 const COUNTED_WRAPS: u32 = 4;
 
 /// The lowest feature level at which a command may be proposed.
-pub const fn level_of(command: &Command) -> u32 {
+pub fn level_of(command: &Command) -> u32 {
     match command {
         Command::EnrollDirectory { .. } => ENROLLED_DIRECTORIES,
         Command::ScheduleBackups(_)
@@ -84,9 +88,19 @@ pub const fn level_of(command: &Command) -> u32 {
         Command::PutWitnessToken(_) | Command::AdmitWitness(_) | Command::SetVerifiers(_) => WITNESSES,
         Command::ReserveWraps { .. } => COUNTED_WRAPS,
         Command::ChangeAuditLogs(_) => AUDIT_LOGS,
+        Command::NoteDocument(_)
+        | Command::RotateDocuments { .. }
+        | Command::DeleteDocuments { .. }
+        | Command::DeleteDocumentKid { .. } => DOCUMENTS,
+        // An older program cannot read the scheme.
+        Command::PutAccount { account, .. } if account.credentials.iter().any(is_sigv4) => ACCOUNT_LIFE,
         // All others came with the first release.
         _ => 1,
     }
+}
+
+fn is_sigv4(credential: &Credential) -> bool {
+    credential.scheme == Scheme::AwsSigV4
 }
 
 /// The cluster's level at this position of the log; 0 before the cluster is founded.

@@ -78,6 +78,9 @@ pub(super) const META_KEY_REMOVAL: &[u8] = b"key_removal/";
 /// Key prefix of the numbers of wrappings, by the ids of the master keys, in [`Table::Meta`].
 pub(super) const META_WRAPS: &[u8] = b"wraps/";
 
+/// Key prefix of the numbers of the accounts' current seeds of documents, in [`Table::Meta`].
+const META_DOCUMENT_SEED: &[u8] = b"document_seed/";
+
 /// Key prefix of the audit logs, by node and log, in [`Table::Meta`].
 pub(super) const META_AUDIT_LOG: &[u8] = b"audit_log/";
 /// Key prefix of the log that each node registered last, by node, in [`Table::Meta`].
@@ -233,6 +236,21 @@ pub(super) fn kid_of(key: &[u8]) -> Option<Kid> {
         _ => key,
     };
     kid.try_into().ok().map(Kid::from_bytes)
+}
+
+/// The key of a noted key id among those of its content.
+pub(super) fn document_key_key(account: &AccountId, content: &ContentId, kid: &Kid) -> Vec<u8> {
+    [content_key(account, content).as_slice(), kid.as_bytes()].concat()
+}
+
+/// Seeds of an account's documents sort by number.
+pub(super) fn document_seed_key(account: &AccountId, number: u32) -> Vec<u8> {
+    [account_prefix(account).as_slice(), &number.to_be_bytes()].concat()
+}
+
+/// The key of the number of an account's current seed of documents, in [`Table::Meta`].
+pub(super) fn document_seed_number_key(account: &AccountId) -> Vec<u8> {
+    [META_DOCUMENT_SEED, account_key(account)].concat()
 }
 
 pub(super) fn account_key(id: &AccountId) -> &[u8] {

@@ -18,6 +18,7 @@ mod contents;
 mod deletion;
 mod digest;
 mod directories;
+mod documents;
 mod features;
 mod join_tokens;
 mod kids;
@@ -50,7 +51,8 @@ mod transaction;
 mod wraps;
 
 pub use accounts::{
-    AccountRefusal, AppliedDeclaration, NEVER_ENDS_MS, account_status, applied_declaration, restored_accounts,
+    AccountRefusal, AppliedDeclaration, NEVER_ENDS_MS, account_status, applied_declaration,
+    document_settings, restored_accounts,
 };
 pub use acts::{Act, ActKind, ActKindError, TwoPersonRule};
 pub use apply::apply;
@@ -72,6 +74,12 @@ pub use contents::{
 pub use deletion::DELETED_VERSIONS_MAX;
 pub use digest::Digest;
 pub use directories::enrolled_directory;
+pub use documents::{
+    DOCUMENT_KEYS_MAX, DOCUMENT_VERSIONS_MAX, DocumentContent, DocumentKeyRecord, DocumentRefusal,
+    DocumentSeedRecord, DocumentVersion, NewDocument, NewDocumentKey, NewDocumentSeed, NotedKid,
+    TRACKS_OF_KEY_MAX, current_document_seed, document_content, document_key_of_track, document_seed,
+    documents_from_bytes, documents_to_bytes, next_document_version, noted_kid,
+};
 pub use features::{
     ACCOUNT_LIFE, FEATURE_LEVEL, OPERATORS, PROVEN_PEERS, SCHEDULED_BACKUPS, WITNESSES, level_of,
     version_of_level,

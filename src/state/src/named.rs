@@ -5,9 +5,10 @@ use std::fmt;
 use serde::Serialize;
 
 use super::approvals::ApprovalRecord;
+use super::documents::{DocumentSeedRecord, NotedKid};
 use super::layout::{
     META_APPROVAL, META_AUTHORITY, META_DECLARATION, META_IDENTITY, META_KID_KEY, META_OPERATOR,
-    META_SERVER_SECRET, META_SIGN_IN, META_TWO_PERSONS, account_of_status, content_of, kid_of,
+    META_SERVER_SECRET, META_SIGN_IN, META_TWO_PERSONS, account_of_status, content_of, kid_of, pop_text,
 };
 use super::operators::OperatorRecord;
 use super::record::{JoinTokenRecord, KidRecord, NodeRecord, PolicyEntry};
@@ -120,6 +121,23 @@ pub fn record_name(table: Table, key: &[u8], value: &[u8]) -> Result<Option<Reco
             let node: NodeRecord = decode(table, value)?;
             RecordName { name: Some(node.id.to_string()), ..RecordName::of_cluster("node") }
         }
+        Table::Documents => RecordName::of_content("content of documents", table, key)?,
+        Table::DocumentKids => {
+            let NotedKid { content, version, .. } = decode(table, value)?;
+            let (account, _) = pop_text(key).ok_or_else(unreadable)?;
+            let kid = kid_of(key).ok_or_else(unreadable)?;
+            RecordName {
+                content: Some(content.as_str().to_owned()),
+                version: Some(version.version.into()),
+                kid: Some(kid.to_string()),
+                ..RecordName::of_account("key id of documents", account)
+            }
+        }
+        Table::DocumentSeeds => {
+            let DocumentSeedRecord { account, number, .. } = decode(table, value)?;
+            let version = Some(number.into());
+            RecordName { version, ..RecordName::of_account("seed of documents", account.as_str()) }
+        }
         Table::JoinTokens => {
             let token: JoinTokenRecord = decode(table, value)?;
             let id = token.id.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -155,12 +173,13 @@ pub fn record_name(table: Table, key: &[u8], value: &[u8]) -> Result<Option<Reco
         | Table::Schedules
         | Table::Periods
         | Table::PolicyUses
-        | Table::Leases => return Ok(None),
+        | Table::Leases
+        | Table::DocumentKeys => return Ok(None),
     };
     Ok(Some(name))
 }
 
 fn policy_of(key: &[u8]) -> Option<(String, String)> {
-    let (account, name) = super::layout::pop_text(key)?;
+    let (account, name) = pop_text(key)?;
     Some((account.to_owned(), std::str::from_utf8(name).ok()?.to_owned()))
 }

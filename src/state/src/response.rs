@@ -7,6 +7,7 @@ use keymoot_model::{KeyRecord, NodeId, PolicyRecord, SeedRecord, Wrapped};
 use super::accounts::AccountRefusal;
 use super::approvals::{ApprovalRecord, ApprovalRefusal};
 use super::audit_logs::AuditLogRefusal;
+use super::documents::{DocumentKeyRecord, DocumentRefusal};
 use super::join_tokens::TokenRefusal;
 use super::operators::OperatorRefusal;
 
@@ -107,4 +108,8 @@ pub enum Response {
     ApprovalRefused(ApprovalRefusal),
     /// The record of an audit log is not changed.
     AuditLogRefused(AuditLogRefusal),
+    /// A document gave the track, or the key id, this key.
+    DocumentKey(Box<DocumentKeyRecord>),
+    /// What documents made is not changed.
+    DocumentRefused(Box<DocumentRefusal>),
 }

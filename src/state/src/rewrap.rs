@@ -10,9 +10,10 @@ use keymoot_model::{
 };
 
 use super::authorities::AuthorityChange;
+use super::documents::DocumentSeedRecord;
 use super::layout::{
     META_AUTHORITY, META_AUTHORITY_CHANGE, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, account_key,
-    place_key, seed_key, sign_in_key, version_key,
+    document_seed_key, place_key, seed_key, sign_in_key, version_key,
 };
 use super::record::{AuthorityRecord, ClusterIdentity, Track};
 use super::response::Response;
@@ -50,6 +51,11 @@ pub enum SecretPlace {
         operator: OperatorName,
         kind: SignInSecret,
     },
+    /// A seed of an account's documents.
+    DocumentSeed {
+        account: AccountId,
+        number: u32,
+    },
 }
 
 impl StoredSecret {
@@ -68,6 +74,9 @@ impl StoredSecret {
             Self::Check { .. } => SecretPlace::Check,
             Self::SignIn { operator, kind, .. } => {
                 SecretPlace::SignIn { operator: operator.clone(), kind: *kind }
+            }
+            Self::DocumentSeed(record) => {
+                SecretPlace::DocumentSeed { account: record.account.clone(), number: record.number }
             }
         }
     }
@@ -111,6 +120,12 @@ pub(super) fn rewrap<T: Tables>(
                 SignInSecret::Codes => exchange(&mut record.codes, (old, new)),
             })?
         }
+        SecretPlace::DocumentSeed { account, number } => record::<DocumentSeedRecord, T>(
+            run,
+            Table::DocumentSeeds,
+            &document_seed_key(account, *number),
+            |record| exchange(&mut record.seed, (old, new)),
+        )?,
     };
     Ok(if exchanged { Response::Done } else { Response::Unchanged })
 }

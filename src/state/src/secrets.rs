@@ -7,6 +7,7 @@
 use keymoot_model::{Account, AccountId, KeyRecord, OperatorName, Scope, SeedRecord, SignInSecret, Wrapped};
 
 use super::authorities::AuthorityChange;
+use super::documents::DocumentSeedRecord;
 use super::layout::{
     META_AUTHORITY, META_AUTHORITY_CHANGE, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, META_SIGN_IN,
 };
@@ -35,6 +36,8 @@ pub enum StoredSecret {
     Check { cluster: String, check: Wrapped },
     /// What an operator signs in with.
     SignIn { operator: OperatorName, kind: SignInSecret, secret: Wrapped },
+    /// A seed of an account's documents.
+    DocumentSeed(Box<DocumentSeedRecord>),
 }
 
 impl StoredSecret {
@@ -46,13 +49,14 @@ impl StoredSecret {
             Self::Credential { secret, .. } | Self::SignIn { secret, .. } => secret,
             Self::ServerSecret(wrapped) | Self::KidKey(wrapped) | Self::Authority(wrapped) => wrapped,
             Self::Check { check, .. } => check,
+            Self::DocumentSeed(record) => &record.seed,
         }
     }
 }
 
 /// The tables whose records may hold secrets; a walk over all secrets reads no others.
-pub const SECRET_TABLES: [Table; 5] =
-    [Table::Tracks, Table::OldKeys, Table::Accounts, Table::Meta, Table::Seeds];
+pub const SECRET_TABLES: [Table; 6] =
+    [Table::Tracks, Table::OldKeys, Table::Accounts, Table::Meta, Table::Seeds, Table::DocumentSeeds];
 
 /// The secrets in one record of a table.
 ///
@@ -66,6 +70,9 @@ pub fn secrets_of(table: Table, key: &[u8], value: &[u8]) -> Result<Vec<StoredSe
         }
         Table::OldKeys => decode(table, value).map(|record| vec![StoredSecret::ContentKey(Box::new(record))]),
         Table::Seeds => decode(table, value).map(|record| vec![StoredSecret::Seed(Box::new(record))]),
+        Table::DocumentSeeds => {
+            decode(table, value).map(|record| vec![StoredSecret::DocumentSeed(Box::new(record))])
+        }
         Table::Accounts => decode(table, value).map(credentials),
         Table::Meta if key == META_SERVER_SECRET => {
             decode(table, value).map(|wrapped| vec![StoredSecret::ServerSecret(wrapped)])
@@ -104,7 +111,10 @@ pub fn secrets_of(table: Table, key: &[u8], value: &[u8]) -> Result<Vec<StoredSe
         | Table::Leases
         | Table::Rentals
         | Table::Nodes
-        | Table::JoinTokens => Ok(Vec::new()),
+        | Table::JoinTokens
+        | Table::Documents
+        | Table::DocumentKids
+        | Table::DocumentKeys => Ok(Vec::new()),
     }
 }
 

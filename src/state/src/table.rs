@@ -68,6 +68,14 @@ tables! {
     Nodes = 18, "nodes";
     /// Token id → the token.
     JoinTokens = 19, "join_tokens";
+    /// Account and content → a content that documents made.
+    Documents = 20, "documents";
+    /// Account and KID → what is noted of a key id of documents.
+    DocumentKids = 21, "document_kids";
+    /// Account, content and KID → nothing: which key ids are noted of a content.
+    DocumentKeys = 22, "document_keys";
+    /// Account and number → a seed of the account's documents.
+    DocumentSeeds = 23, "document_seeds";
 }
 
 /// The number of tables.

@@ -66,6 +66,13 @@ metrics! {
     /// `requests` or `new_keys`.
     pub account_limit_refusals_total: counters("Requests refused because their account was over a limit.", by "limit");
     pub widevine_answers_total: counters("Answers of the Widevine common encryption API.", by "status");
+    /// `stored`, `derived` or `replaced`.
+    pub document_keys_total: counters("Keys handed out to encryptors' documents (SPEKE, CPIX).", by "source");
+    pub late_documents: gauge("Contents of documents that were answered while cut off and are not noted yet.");
+    pub late_document_conflicts_total: counter(
+        "Contents whose key ids have other keys in the cluster than were answered while cut off."
+    );
+    pub documents_total: counters("Answers to SPEKE and CPIX documents.", by "protocol", "outcome");
     pub licenses_total: counters("License requests that were admitted.", by "system", "outcome");
     pub lease_decisions_total: counters(
         "Whether viewers may begin to play, where a policy counts rentals or devices.", by "outcome"

@@ -11,6 +11,7 @@
 //! | `m` | the same, with a right message signature |
 //! | `b` | the same, with the right password |
 //! | `g` | the same, with a right answer to a Digest challenge |
+//! | `v` | the same, with a right signature of AWS's kind |
 //! | `a` | the same, and the body is the inner request of the Widevine API, with a right signature of a packager |
 //! | `x` | the next request that is made so is altered: two bytes say where, one how many bytes go, the others come |
 //! | `c` | the last connection sends nothing more |
@@ -38,7 +39,7 @@ use tokio::task::JoinHandle;
 use tokio::time::advance;
 
 use super::node::FuzzedNode;
-use super::proofs::{by_digest, by_message, by_packager, by_password, by_sha1, signed};
+use super::proofs::{by_aws, by_digest, by_message, by_packager, by_password, by_sha1, signed};
 
 /// Begins a step.
 const STEP: u8 = 0xff;
@@ -227,6 +228,7 @@ impl Client<'_> {
             b's' => self.send_proven(signed(bytes, by_sha1)).await,
             b'm' => self.send_proven(signed(bytes, by_message)).await,
             b'b' => self.send_proven(signed(bytes, by_password)).await,
+            b'v' => self.send_proven(signed(bytes, by_aws)).await,
             b'a' => self.send_proven(signed(bytes, by_packager)).await,
             b'g' => {
                 let keys = self.server.server_keys.get().expect("the server's keys");

@@ -26,6 +26,9 @@ pub const MESSAGE_SECRET: &str = "a shared secret of message signatures";
 pub const PASSWORD: &str = "a password of some length";
 /// The password of its Digest credential.
 pub const DIGEST_PASSWORD: &str = "another password of some length";
+/// Its access key id, and the secret access key.
+pub const ACCESS_KEY: &str = "KMFUZZED0000000001";
+pub const AWS_SECRET: &str = "a secret access key of some length";
 /// The key and the IV of its packagers.
 pub const WIDEVINE_SIGNER: &str =
     "1ae8ccd0e7985cc0b6203a55855a1034afc252980e970ca90e5202689f947ab9:d58ce954203b7c9a9a9d467f59839249";
@@ -33,7 +36,7 @@ pub const WIDEVINE_SIGNER: &str =
 /// The most keys that the account may make in a day: what is stored must not outgrow the machine.
 const NEW_KEYS_PER_DAY: u32 = 2_000;
 
-const CREDENTIALS: [(&str, &str, &str, &str); 7] = [
+const CREDENTIALS: [(&str, &str, &str, &str); 8] = [
     ("encryption", "encryption", "udrm-sha1", ENCRYPTION_KEY),
     ("license", "license", "udrm-sha1", LICENSE_KEY),
     ("policy", "policy", "udrm-sha1", POLICY_KEY),
@@ -41,6 +44,7 @@ const CREDENTIALS: [(&str, &str, &str, &str); 7] = [
     ("password", "encryption", "basic", PASSWORD),
     ("digest", "encryption", "digest", DIGEST_PASSWORD),
     ("widevine", "encryption", "widevine-aes", WIDEVINE_SIGNER),
+    (ACCESS_KEY, "encryption", "aws-sigv4", AWS_SECRET),
 ];
 
 /// A running node. Its directory is deleted when it is dropped.

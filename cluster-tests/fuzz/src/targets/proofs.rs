@@ -3,14 +3,16 @@
 use std::cell::Cell;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keymoot_crypto::{AesSigner, SecretBytes};
+use keymoot_model::TimeStamp;
 use keymoot_protocol::{Envelope, MessageKey, REALM, ServerKeys, Signature, content_digest};
 
 use super::node::{
-    ACCOUNT, DIGEST_PASSWORD, ENCRYPTION_KEY, LICENSE_KEY, MESSAGE_SECRET, PASSWORD, POLICY_KEY,
-    WIDEVINE_SIGNER,
+    ACCESS_KEY, ACCOUNT, AWS_SECRET, DIGEST_PASSWORD, ENCRYPTION_KEY, LICENSE_KEY, MESSAGE_SECRET, PASSWORD,
+    POLICY_KEY, WIDEVINE_SIGNER,
 };
 
 type Headers = Vec<(&'static str, String)>;
@@ -65,6 +67,9 @@ pub(super) fn signed(bytes: &[u8], prove: impl FnOnce(&mut Asked) -> Headers) ->
     let mut text = format!("{} {}{query} HTTP/1.1\r\nhost: 127.0.0.1\r\n", asked.method, asked.path);
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if asked.path.starts_with("/speke/v2") {
+        text.push_str("x-speke-version: 2.0\r\n");
     }
     text.push_str(&format!("content-length: {}\r\n\r\n", asked.body.len()));
     [text.as_bytes(), &asked.body].concat()
@@ -142,6 +147,38 @@ pub(super) fn by_digest(asked: &mut Asked, keys: &ServerKeys) -> Headers {
          nc={count}, cnonce=\"c\", qop=auth, response=\"{response}\""
     );
     vec![("authorization", answer)]
+}
+
+/// By AWS Signature Version 4, for paths and queries without escapes, the latter in order.
+pub(super) fn by_aws(asked: &mut Asked) -> Headers {
+    let now = TimeStamp::from_unix_s(i64::try_from(now_s()).unwrap_or_default()).map(|time| time.to_string());
+    let date = now.unwrap_or_default().replace(['-', ':'], "");
+    let day = date.get(..8).unwrap_or_default();
+    let hex = |bytes: &[u8]| base16ct::lower::encode_string(digest(&SHA256, bytes).as_ref());
+    let canonical = format!(
+        "{}\n{}\n{}\nhost:127.0.0.1\nx-amz-date:{date}\n\nhost;x-amz-date\n{}",
+        asked.method,
+        asked.path,
+        asked.query.as_deref().unwrap_or_default(),
+        hex(&asked.body)
+    );
+    let scope = format!("{day}/r/s/aws4_request");
+    let text = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", hex(canonical.as_bytes()));
+    let mut key = format!("AWS4{AWS_SECRET}").into_bytes();
+    for part in [day, "r", "s", "aws4_request", &text] {
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), part.as_bytes());
+        key = tag.as_ref().to_vec();
+    }
+    let signature = base16ct::lower::encode_string(&key);
+    vec![
+        ("x-amz-date", date),
+        (
+            "authorization",
+            format!(
+                "AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/{scope}, SignedHeaders=host;x-amz-date, Signature={signature}"
+            ),
+        ),
+    ]
 }
 
 /// By the signature of a packager that speaks the Widevine common encryption API: the body becomes its inner request.

@@ -79,12 +79,19 @@ pub(crate) fn account(change: impl FnOnce(&mut OpenAccount)) -> Authenticator {
         signing_key("new", Scope::Encryption, b"enc-key-2"),
         signing_key("players", Scope::License, b"lic-key"),
         key_of(Scheme::HttpHmacSha256, "hmac", Scope::Encryption, b"http-key"),
+        key_of(Scheme::AwsSigV4, "AKID", Scope::Encryption, b"aws-key"),
         key_of(Scheme::Basic, "pw", Scope::Encryption, b"pass-word"),
         key_of(Scheme::Digest, "dg", Scope::Encryption, b"digest-word"),
         key_of(Scheme::MutualTls, "cert", Scope::Encryption, b"dns:packager.example.net"),
     ];
-    let mut open =
-        OpenAccount { account, is_suspended: false, sha1: Sha1Use::Bound, keys, unopened: Vec::new() };
+    let mut open = OpenAccount {
+        account,
+        is_suspended: false,
+        sha1: Sha1Use::Bound,
+        documents: Default::default(),
+        keys,
+        unopened: Vec::new(),
+    };
     change(&mut open);
     Authenticator::new(Arc::new(Accounts(vec![Arc::new(open)])))
 }
@@ -152,6 +159,12 @@ fn basic(user_and_password: &str, confidential: bool) -> PresentedProofs {
     proofs(&envelope(&[("authorization", &format!("Basic {text}"))]), confidential)
 }
 
+fn aws(access_key: &str, secret: &[u8]) -> PresentedProofs {
+    let headers = proofs_of_clients::aws_headers(access_key, secret);
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    proofs(&envelope(&headers), false)
+}
+
 fn certificate(name: &str) -> PresentedProofs {
     let shown = client_certificate::tests::certificate(name);
     PresentedProofs::read(&envelope(&[]), Some(shown), SignatureWindow::default(), None, true).unwrap()
@@ -169,12 +182,14 @@ fn every_scheme_opens_the_scope_under_the_name_of_its_credential() {
     for (proofs, name, scheme) in [
         (http_signed("0123456789abcdef", "167", b"http-key"), "hmac", Scheme::HttpHmacSha256),
         (http_signed("0123456789abcdef", "167/hmac", b"http-key"), "hmac", Scheme::HttpHmacSha256),
+        (aws("AKID", b"aws-key"), "AKID", Scheme::AwsSigV4),
+        (aws("167/AKID", b"aws-key"), "AKID", Scheme::AwsSigV4),
         (basic("167/pw:pass-word", true), "pw", Scheme::Basic),
         (digest("167/dg", b"digest-word", NOW_S), "dg", Scheme::Digest),
         (certificate("packager.example.net"), "cert", Scheme::MutualTls),
     ] {
         let verified = here.verify(&proved_by(proofs)).unwrap();
-        let has_nonce = matches!(scheme, Scheme::HttpHmacSha256 | Scheme::Digest);
+        let has_nonce = matches!(scheme, Scheme::HttpHmacSha256 | Scheme::AwsSigV4 | Scheme::Digest);
         assert_eq!(verified.nonce().is_some(), has_nonce, "{scheme}");
         let grant = verified.grant();
         assert_eq!((grant.credential(), grant.scheme()), (name, Some(scheme)));
@@ -212,6 +227,16 @@ fn an_unknown_account_is_refused_whatever_the_scheme() {
 }
 
 #[test]
+fn aws_signatures_are_good_more_than_once_only_where_the_same_is_asked_for() {
+    let here = authenticator();
+    let asked = || proved_by(aws("AKID", b"aws-key"));
+    assert!(here.verify(&asked()).unwrap().nonce().is_some());
+    assert!(here.verify(&asked().repeatable()).unwrap().nonce().is_none());
+    // A nonce that is there is spent whatever is asked for.
+    assert!(here.verify(&http_request("0123456789abcdef").repeatable()).unwrap().nonce().is_some());
+}
+
+#[test]
 fn passwords_in_the_clear_and_stale_challenges_prove_nothing() {
     let here = authenticator();
     assert_eq!(fault(&here, &proved_by(basic("167/pw:pass-word", false))), SignatureFault::Overheard);
@@ -234,6 +259,7 @@ fn an_account_that_demands_a_strong_scheme_refuses_weaker_ones_right_or_wrong() 
         request(Scope::Encryption, b"wrong"),
         proved_by(basic("167/pw:pass-word", true)),
         proved_by(digest("167/dg", b"digest-word", NOW_S)),
+        proved_by(aws("AKID", b"aws-key")),
     ] {
         let denied = strict.authenticate(&weak).unwrap_err();
         assert_eq!(denied.reason(), "downgrade", "{denied}");
@@ -531,13 +557,14 @@ fn a_signature_that_an_unopened_credential_may_have_made_is_not_refused() {
 
 #[test]
 fn more_of_a_large_request_is_read_for_accounts_that_may_send_it_from_there_only() {
-    let claim = |account: &str, ca_system: &str| Claim {
-        account: AccountId::new(account).unwrap(),
-        ca_system: CaSystem::new(ca_system).unwrap(),
-        content: None,
-        method: None,
+    let claim = |account: &str, ca_system: &str| {
+        (AccountId::new(account).unwrap(), Some(CaSystem::new(ca_system).unwrap()))
     };
-    let ask = |authenticator: &Authenticator, claim: &Claim, caller: &str, proof| {
+    let ask = |authenticator: &Authenticator,
+               (account, ca_system): &(AccountId, Option<CaSystem>),
+               caller: &str,
+               proof| {
+        let claim = (account, ca_system.as_ref());
         let asked = authenticator.may_send_more(claim, Scope::Encryption, caller.parse().unwrap(), proof);
         asked.map_err(|error| refusal::<()>(Err(error)).reason())
     };
@@ -553,6 +580,11 @@ fn more_of_a_large_request_is_read_for_accounts_that_may_send_it_from_there_only
         open.keys.clear();
         open.unopened.push(Scope::Encryption);
     });
-    let undecided = unopened.may_send_more(&own, Scope::Encryption, "192.0.2.7".parse().unwrap(), true);
+    let undecided = unopened.may_send_more(
+        (&own.0, own.1.as_ref()),
+        Scope::Encryption,
+        "192.0.2.7".parse().unwrap(),
+        true,
+    );
     assert!(matches!(undecided, Err(AuthError::Unreadable(_))), "{undecided:?}");
 }

@@ -240,5 +240,8 @@ fn open(keyring: &Keyring, cluster: &str, secret: &StoredSecret) -> Result<(), U
         StoredSecret::SignIn { operator, kind, secret } => {
             keyring.unwrap_sign_in(operator, *kind, secret).map(drop)
         }
+        StoredSecret::DocumentSeed(record) => {
+            keyring.unwrap_document_seed(&record.account, record.id, &record.seed).map(drop)
+        }
     }
 }

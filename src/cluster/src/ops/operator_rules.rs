@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use keymoot_crypto::{CredentialPlace, Keyring, SecretBytes};
+use keymoot_crypto::{CredentialPlace, Keyring, SecretBytes, UnwrapError};
 use keymoot_model::{Account, AccountChange, AccountError, AccountId, Credential};
 use keymoot_state as state;
 use keymoot_state::{
@@ -51,6 +51,9 @@ pub(crate) enum RuleError {
         "account {id}: credentials `{first}` and `{second}` share one signing key; scopes need keys of their own"
     )]
     SharedKey { id: String, first: String, second: String },
+    /// It was wrapped for something else, or elsewhere.
+    #[error("the new seed of documents does not open on this node: {0}")]
+    DocumentSeed(UnwrapError),
     /// The schedule is out of bounds.
     #[error(
         "a backup schedule has an interval of ten seconds to a year, keeps 1 to {} files, and names a directory by its \
@@ -122,6 +125,13 @@ fn check_change(
             if ends_before(expires_at_ms) =>
         {
             return Err(RuleError::CredentialExpired);
+        }
+        // One that does not open would derive no key for any content that is made after.
+        AccountChange::RotateDocumentSeed { id: number, seed } => {
+            return keyring
+                .unwrap_document_seed(id, *number, seed)
+                .map(drop)
+                .map_err(RuleError::DocumentSeed);
         }
         AccountChange::AddCredential { .. } | AccountChange::Settings(_) => {}
         _ => return Ok(()),

@@ -169,6 +169,9 @@ fn wrapped_anew(
         StoredSecret::Authority(wrapped) => keyring.rewrap_authority(cluster, wrapped),
         StoredSecret::Check { cluster, check } => keyring.rewrap_check(cluster, check),
         StoredSecret::SignIn { operator, kind, secret } => keyring.rewrap_sign_in(operator, *kind, secret),
+        StoredSecret::DocumentSeed(record) => {
+            keyring.rewrap_document_seed(&record.account, record.id, &record.seed)
+        }
     }
 }
 

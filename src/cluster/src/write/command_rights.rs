@@ -52,7 +52,10 @@ const fn behalf(command: &Command) -> Behalf {
         | Command::ClaimLease { .. }
         | Command::BeginRental { .. }
         | Command::PutServerSecret { .. }
-        | Command::FoundKidKey { .. } => Behalf::Accounts,
+        | Command::FoundKidKey { .. }
+        | Command::NoteDocument(_)
+        | Command::DeleteDocuments { .. }
+        | Command::DeleteDocumentKid { .. } => Behalf::Accounts,
         Command::PutPolicy { .. }
         | Command::DeletePolicy { .. }
         | Command::AttachPolicy { .. }
@@ -70,6 +73,7 @@ const fn behalf(command: &Command) -> Behalf {
         | Command::RaiseFeatureLevel { .. }
         | Command::ScheduleBackups(_)
         | Command::NoteGoodBackup(_)
+        | Command::RotateDocuments { .. }
         | Command::RevokeCertificate { .. } => Behalf::Operators,
         Command::DescribeNode { id, .. } => Behalf::Node(*id),
         Command::EnrollDirectory { id, .. } | Command::RegisterNodeKey { id, .. } => Behalf::Holder(*id),
@@ -205,6 +209,11 @@ fn check_content(command: &Command, keyring: Option<&Keyring>) -> Result<(), Rig
         Command::CreateSeed(seed) | Command::ReplaceSeed(seed) => {
             opened(&|keyring| opens_seed(keyring, seed))
         }
+        Command::NoteDocument(new) if !new.is_within_bounds() => bounded(false),
+        Command::NoteDocument(new) => opened(&|keyring| match &new.seed {
+            Some(seed) => keyring.unwrap_document_seed(&new.account, seed.id, &seed.seed).map(drop),
+            None => Ok(()),
+        }),
         Command::PutServerSecret { secret } => {
             opened(&|keyring| keyring.unwrap_server_secret(secret).map(drop))
         }
@@ -258,6 +267,9 @@ fn check_content(command: &Command, keyring: Option<&Keyring>) -> Result<(), Rig
         ),
         Command::PutWitnessToken(_)
         | Command::AdmitWitness(_)
+        | Command::RotateDocuments { .. }
+        | Command::DeleteDocuments { .. }
+        | Command::DeleteDocumentKid { .. }
         | Command::DeleteKey { .. }
         | Command::SpendNonce { .. }
         | Command::ClaimLease { .. }

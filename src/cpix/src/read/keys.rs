@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::ops::{Deref, DerefMut};
 
 use keymoot_drm::ProtectionScheme;
-use keymoot_model::ContentId;
+use keymoot_model::{ContentId, KeyKind};
 
 use super::{demand_list, list, values};
 use crate::fault::{Fault, FaultKind};
-use crate::wanted::{KEYS_MAX, KeyKind, WantedKey};
+use crate::wanted::{KEYS_MAX, WantedKey};
 use crate::xml::{Element, Namespace, Place};
 use crate::{DrmSystem, Protocol};
 

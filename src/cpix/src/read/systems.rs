@@ -2,11 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use keymoot_model::KeyKind;
+
 use super::keys::KeyBeingRead;
 use super::{demand_list, list, values};
 use crate::fault::{Fault, FaultKind};
 use crate::settings::Settings;
-use crate::wanted::{KeyKind, Note, SYSTEMS_MAX, WantedSystem};
+use crate::wanted::{Note, SYSTEMS_MAX, WantedSystem};
 use crate::xml::{Element, Namespace};
 use crate::{DrmSystem, Protocol, SystemElement};
 
@@ -73,6 +75,10 @@ fn system(
 ) -> Result<WantedSystem, Fault> {
     let kid = values::kid(element, "kid", "DRMSystem@kid")?;
     let (system, system_id) = system_of(element)?;
+    if !settings.systems.is_empty() && !settings.systems.contains(&system) {
+        return Err(Fault::at(FaultKind::UnsupportedSystem { system_id }, element.place())
+            .because("the account's settings leave the system out"));
+    }
     let missing = match system {
         DrmSystem::Aes128 if settings.aes128_uri.is_none() => Some("URI for AES-128 keys"),
         DrmSystem::ClearKey if settings.clear_key_urls.is_empty() => Some("URL for Clear Key licenses"),

@@ -112,7 +112,7 @@ impl ApiError {
             ErrorKind::NotFound => Outcome::NotFound,
             ErrorKind::Busy | ErrorKind::NoQuorum | ErrorKind::Internal => Outcome::Failed,
         };
-        Settled::refused(outcome, self.kind().status().as_u16(), self.reason(), self.reference())
+        Settled::refused(outcome, self.status().as_u16(), self.reason(), self.reference())
     }
 }
 

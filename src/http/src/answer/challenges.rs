@@ -33,6 +33,7 @@ fn challenge(scheme: Scheme, digest_nonce: Option<&str>, stale: bool) -> Option<
             digest_nonce?
         ),
         Scheme::Basic => format!(r#"Basic realm="{REALM}", charset="UTF-8""#),
+        Scheme::AwsSigV4 => format!(r#"AWS4-HMAC-SHA256 realm="{REALM}""#),
         scheme => format!(r#"{scheme} realm="{REALM}""#),
     })
 }
@@ -57,7 +58,8 @@ mod tests {
         let made = texts(Some("n"), false);
         assert_eq!(made.len(), Scheme::ALL.len());
         for (scheme, text) in Scheme::ALL.into_iter().zip(made) {
-            assert!(text.to_lowercase().starts_with(&format!("{scheme} realm=\"keymoot\"")), "{text}");
+            let name = if scheme == Scheme::AwsSigV4 { "aws4-hmac-sha256" } else { scheme.name() };
+            assert!(text.to_lowercase().starts_with(&format!("{name} realm=\"keymoot\"")), "{text}");
         }
     }
 

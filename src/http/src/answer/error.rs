@@ -96,7 +96,16 @@ enum Form {
     Udrm,
     /// A SOAP fault, for protocols of that kind.
     Soap,
+    /// The message alone, as text, which a header repeats: for encryptors that send documents.
+    Text,
 }
+
+/// What is wrong, for clients that hide bodies from their operators.
+static ERROR_HEADER: HeaderName = HeaderName::from_static("x-keymoot-error");
+/// The number under which the log has the reason, beside it.
+static REFERENCE_HEADER: HeaderName = HeaderName::from_static("x-keymoot-reference");
+/// The longest text in the header.
+const ERROR_HEADER_BYTES_MAX: usize = 256;
 
 impl ApiError {
     /// A refusal whose reason the caller may read.
@@ -168,6 +177,26 @@ impl ApiError {
         Self { form: Form::Soap, ..self }
     }
 
+    /// The same as text, with the statuses that encryptors know.
+    pub(crate) fn into_text(self) -> Self {
+        Self { form: Form::Text, ..self }
+    }
+
+    /// The status of the answer: its kind's, or that which clients of its form know.
+    pub(crate) fn status(&self) -> StatusCode {
+        match (self.form, self.kind) {
+            (Form::Text, ErrorKind::Invalid | ErrorKind::Conflict) => StatusCode::UNPROCESSABLE_ENTITY,
+            (Form::Text, ErrorKind::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            (_, kind) => kind.status(),
+        }
+    }
+
+    /// The message in visible ASCII, as a header can hold it.
+    fn header_text(&self) -> String {
+        let visible = |c| if matches!(c, ' '..='~') { c } else { '?' };
+        self.message.chars().take(ERROR_HEADER_BYTES_MAX).map(visible).collect()
+    }
+
     /// What kind of refusal it is.
     pub(crate) fn kind(&self) -> ErrorKind {
         self.kind
@@ -202,7 +231,7 @@ impl ApiError {
 
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
-        self.kind.status()
+        self.status()
     }
 
     fn error_response(&self) -> HttpResponse<BoxBody> {
@@ -216,6 +245,11 @@ impl ResponseError for ApiError {
         }
         if let Form::Soap = self.form {
             return response.content_type(soap::CONTENT_TYPE).body(soap::fault(self));
+        }
+        if let Form::Text = self.form {
+            response.insert_header((ERROR_HEADER.clone(), self.header_text()));
+            response.insert_header((REFERENCE_HEADER.clone(), self.reference));
+            return response.content_type("text/plain; charset=utf-8").body(self.message.clone());
         }
         response.json(RefusalBody {
             message: &self.message,

@@ -23,7 +23,7 @@ pub(crate) fn of_key(
     let info = ContentKeyInfo {
         kid: served.kid,
         key: Some(served.key.expose()),
-        iv: provider.constant_iv(scheme, &served.kid),
+        iv: provider.constant_iv(scheme, &served.kid).map(|own| served.iv.unwrap_or(own)),
         content,
         account: &account.id,
         track,

@@ -8,6 +8,7 @@ use keymoot_drm::EncryptionProvider;
 use keymoot_license::LicenseProvider;
 
 use super::route_table::PACKAGER;
+use crate::front::documents::SpekePath;
 
 /// The license endpoint's name in metrics.
 pub(crate) const LICENSE: &str = "license";
@@ -51,6 +52,12 @@ pub(crate) enum Endpoint {
     Healthy,
     Ready,
     Metrics,
+    /// Documents of SPEKE.
+    Speke(SpekePath),
+    /// Documents of plain CPIX.
+    Cpix,
+    /// Whether documents are answered.
+    Heartbeat,
     /// The key of an entry, for packagers that cannot sign.
     EntryKey,
 }
@@ -105,6 +112,13 @@ const API_ROUTES: &[(&str, Endpoint)] = &[
     ("/policy/{name}", Endpoint::Policy),
     ("/policy/{name}/content", Endpoint::PolicyContent),
     ("/policy/{name}/default", Endpoint::PolicyDefault),
+    ("/speke/v1.0/copyProtection", Endpoint::Speke(SpekePath::Any)),
+    ("/speke/v2.0/copyProtection", Endpoint::Speke(SpekePath::Versioned)),
+    ("/speke/v1.0/heartbeat", Endpoint::Heartbeat),
+    ("/speke/v2.0/heartbeat", Endpoint::Heartbeat),
+    ("/speke/v1.0/copyProtection/{account}", Endpoint::Speke(SpekePath::Any)),
+    ("/speke/v2.0/copyProtection/{account}", Endpoint::Speke(SpekePath::Versioned)),
+    ("/cpix/{account}", Endpoint::Cpix),
     ("/bulk", Endpoint::Bulk),
     ("/export", Endpoint::Export),
     ("/capabilities", Endpoint::Capabilities),
@@ -152,6 +166,9 @@ impl Endpoint {
             Self::Healthy => "healthz",
             Self::Ready => "readyz",
             Self::Metrics => "metrics",
+            Self::Speke(_) => "speke",
+            Self::Cpix => "cpix",
+            Self::Heartbeat => "heartbeat",
             Self::EntryKey => PACKAGER,
         }
     }
@@ -171,9 +188,13 @@ impl Endpoint {
                 Method::PUT => Action::PERIODS_RESEED,
                 _ => Action::PERIODS_READ,
             },
-            Self::ContentKey | Self::PackagingData | Self::HlsKeyInfo | Self::Bulk | Self::EntryKey => {
-                Action::KEY_CREATE
-            }
+            Self::ContentKey
+            | Self::PackagingData
+            | Self::HlsKeyInfo
+            | Self::Speke(_)
+            | Self::Cpix
+            | Self::Bulk
+            | Self::EntryKey => Action::KEY_CREATE,
             Self::HlsKey => Action::KEY_PLAY,
             // A browser asks first whether it may.
             Self::License(_) if *method == Method::OPTIONS => {
@@ -189,7 +210,12 @@ impl Endpoint {
             Self::PolicyDefault => Action::POLICY_DEFAULT,
             Self::Export => Action::KEY_EXPORT,
             Self::Metrics => return Audited::Refusals(Action::METRICS_READ),
-            Self::Capabilities | Self::Document | Self::Viewer | Self::Healthy | Self::Ready => {
+            Self::Capabilities
+            | Self::Document
+            | Self::Viewer
+            | Self::Healthy
+            | Self::Ready
+            | Self::Heartbeat => {
                 return Audited::Refusals(Action::REQUEST);
             }
         })
@@ -199,10 +225,15 @@ impl Endpoint {
     pub(crate) const fn methods(self) -> &'static [Method] {
         match self {
             Self::Encryption(_) | Self::Policy => ALL,
-            Self::Policies => GET_POST,
+            Self::Policies | Self::Cpix => GET_POST,
             Self::PolicyContent | Self::PolicyDefault => PUT_DELETE,
             Self::Schedule(_) => GET_POST_PUT,
-            Self::ContentKey | Self::PackagingData | Self::License(_) | Self::Bulk | Self::Export => POST,
+            Self::ContentKey
+            | Self::PackagingData
+            | Self::License(_)
+            | Self::Speke(_)
+            | Self::Bulk
+            | Self::Export => POST,
             Self::HlsKeyInfo
             | Self::HlsKey
             | Self::Capabilities
@@ -210,6 +241,7 @@ impl Endpoint {
             | Self::Viewer
             | Self::Healthy
             | Self::Ready
+            | Self::Heartbeat
             | Self::Metrics
             | Self::EntryKey => GET,
         }
@@ -236,6 +268,8 @@ impl Endpoint {
                 | Self::Policy
                 | Self::PolicyContent
                 | Self::PolicyDefault
+                | Self::Speke(_)
+                | Self::Cpix
                 | Self::Bulk
                 | Self::Export
                 | Self::EntryKey
@@ -258,8 +292,17 @@ mod tests {
                 }
             }
         }
-        let open =
-            ["/capabilities", "/openapi.json", "/docs", "/docs/{file}", "/healthz", "/readyz", "/metrics"];
+        let open = [
+            "/speke/v1.0/heartbeat",
+            "/speke/v2.0/heartbeat",
+            "/capabilities",
+            "/openapi.json",
+            "/docs",
+            "/docs/{file}",
+            "/healthz",
+            "/readyz",
+            "/metrics",
+        ];
         assert_eq!(untold, open);
     }
 }

@@ -13,9 +13,10 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use keymoot_audit::{Action, Trail};
-use keymoot_auth::AuthHandle;
+use keymoot_auth::{AuthError, AuthHandle};
 use keymoot_drm::EncryptionProvider;
-use keymoot_model::client_network;
+use keymoot_model::{DocumentPath, client_network};
+use keymoot_service::DocumentKind;
 
 use crate::answer::audited::settle;
 use crate::answer::challenges::challenges;
@@ -23,10 +24,12 @@ use crate::answer::error::{ApiError, ErrorKind};
 use crate::answer::signed_answer::signed;
 use crate::answer::sliced_body::sliced;
 use crate::api::Api;
+use crate::front::documents::SpekePath;
 use crate::front::packager::PackagerContext;
 use crate::front::policy::PolicyRoute;
 use crate::front::{
-    bulk, capabilities, export, hls, license, observe, packager, playready, policy, schedule, udrm, widevine,
+    bulk, capabilities, documents, export, hls, license, observe, packager, playready, policy, schedule,
+    udrm, widevine,
 };
 use crate::openapi;
 use crate::request::answering::on_behalf_of;
@@ -62,7 +65,7 @@ pub(crate) async fn dispatch(
     let (route, answer) = on_behalf_of(client, trail.clone(), answering).await;
     let status = match &answer {
         Ok(response) => response.status(),
-        Err(error) => error.kind().status(),
+        Err(error) => error.status(),
     };
     let labels = [route, method_label(request.method()), status.as_str()];
     api.metrics.http_requests_total.with_label_values(&labels).inc();
@@ -138,6 +141,7 @@ fn in_form_of(endpoint: Option<Endpoint>, refusal: ApiError, api: &Api) -> Resul
     match endpoint {
         Some(Endpoint::PackagingData) => Err(refusal.into_soap_fault()),
         Some(Endpoint::ContentKey) => Ok(widevine::unavailable(refusal, api)),
+        Some(Endpoint::Speke(_) | Endpoint::Cpix) => Err(refusal.into_text()),
         _ => Err(refusal),
     }
 }
@@ -166,8 +170,13 @@ async fn route(
     let Some(path) = path.behind(prefix) else {
         return (None, Err(unknown(request.path(), site.routes.callers)));
     };
-    let Some(found) = site.routes.find(&path) else {
-        return (None, Err(unknown(request.path(), site.routes.callers)));
+    let found = match site.routes.find(&path) {
+        Some(found) => found,
+        None => match own_path(request.path(), site) {
+            Ok(Some(endpoint)) => RouteMatch { endpoint, captured: Vec::new(), next: None },
+            Ok(None) => return (None, Err(unknown(request.path(), site.routes.callers))),
+            Err(error) => return (None, Err(error)),
+        },
     };
     let endpoint = found.endpoint;
     let audited = endpoint.audited(request.method());
@@ -203,6 +212,13 @@ async fn answer(
             let answer = playready::packaging_data(own, request, payload, api, auth);
             answer.await.map_err(ApiError::into_soap_fault)
         }
+        Endpoint::Speke(path) => {
+            let answer = documents::speke(path, named, request, payload, api, auth);
+            answer.await.map_err(ApiError::into_text)
+        }
+        Endpoint::Cpix => {
+            documents::cpix(named, request, payload, api, auth).await.map_err(ApiError::into_text)
+        }
         Endpoint::HlsKeyInfo => hls::key_info(request, api, auth).await,
         Endpoint::HlsKey => hls::key(own, request, api, auth).await,
         Endpoint::License(provider) => license::license(provider, request, payload, api, auth).await,
@@ -220,7 +236,7 @@ async fn answer(
         Endpoint::Document => openapi::answer(),
         Endpoint::Viewer => openapi::viewer(request.path(), named),
         Endpoint::Healthy => Ok(observe::probed(request, observe::healthy())),
-        Endpoint::Ready => {
+        Endpoint::Ready | Endpoint::Heartbeat => {
             let ready = observe::ready(&api.readiness, &api.drain).await?;
             Ok(observe::probed(request, ready))
         }
@@ -234,6 +250,26 @@ async fn answer(
             None => Err(unknown(request.path(), site.routes.callers)),
         },
     }
+}
+
+/// What is served at a path that an account has for its own documents, or for the heartbeat below.
+fn own_path(path: &str, site: &Site) -> Result<Option<Endpoint>, ApiError> {
+    if site.routes.callers != Callers::Signing {
+        return Ok(None);
+    }
+    let kind = |path: &str| match DocumentPath::new(path) {
+        Ok(path) => site.api.accounts.of_path(&path).map_err(|error| AuthError::Unreadable(error).into()),
+        Err(_) => Ok::<_, ApiError>(None),
+    };
+    if let Some((_, kind)) = kind(path)? {
+        return Ok(Some(match kind {
+            DocumentKind::Speke => Endpoint::Speke(SpekePath::Any),
+            DocumentKind::Cpix => Endpoint::Cpix,
+        }));
+    }
+    let lower = path.trim_end_matches('/').to_ascii_lowercase();
+    let Some(above) = lower.strip_suffix("/heartbeat") else { return Ok(None) };
+    Ok(kind(above)?.map(|_| Endpoint::Heartbeat))
 }
 
 fn must_allow(endpoint: Endpoint, method: &Method) -> Result<(), ApiError> {

@@ -302,7 +302,7 @@ impl BulkRun {
         let wanted = Ingestion { auxiliary, if_absent, ..Ingestion::of(&item.content, keys) };
         let mut ingested = self.keys.ingest(&self.grant, wanted).await?;
         match ingested.periods.pop().and_then(|mut periods| periods.pop()) {
-            Some(ServedPeriod { kid, key, version, .. }) => Ok(ServedKey { kid, key, version }),
+            Some(ServedPeriod { kid, key, version, .. }) => Ok(ServedKey { kid, key, version, iv: None }),
             None => ingested.into_key(),
         }
     }

@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use keymoot_cpix::{BYTES_MAX, DrmSystem, Protocol};
 use keymoot_drm::{EncryptionProvider, ProtectionScheme, System};
 use keymoot_license::LicenseProvider;
 use keymoot_model::{AccountId, ContentId, Scheme, TrackName};
@@ -27,6 +28,7 @@ pub(crate) struct Capabilities {
     /// Of the product.
     version: &'static str,
     encryption: EncryptionCapabilities,
+    documents: DocumentCapabilities,
     /// The providers whose licenses this node serves, each at `/{path}/license`.
     licenses: Vec<&'static str>,
     tracks: Tracks,
@@ -65,6 +67,17 @@ struct EncryptionCapabilities {
     algorithms: Vec<&'static str>,
     protection_schemes: Vec<&'static str>,
     hls_aes_128: HlsAes128,
+}
+
+/// SPEKE and CPIX.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DocumentCapabilities)]
+struct DocumentCapabilities {
+    speke_versions: Vec<&'static str>,
+    #[schema(value_type = Vec<String>)]
+    cpix_versions: [&'static str; 5],
+    drm_systems: Vec<&'static str>,
+    body_bytes_max: usize,
 }
 
 /// HLS with AES-128 over whole segments.
@@ -133,6 +146,7 @@ pub(crate) fn answer(request: &HttpRequest, api: &Api) -> Result<HttpResponse, A
         product: "keymoot",
         version: env!("CARGO_PKG_VERSION"),
         encryption: encryption(),
+        documents: documents(),
         licenses: api.licenses.providers().into_iter().map(LicenseProvider::path).collect(),
         tracks: Tracks { default_track: TrackName::default_track(), widevine: TRACK_TYPES },
         rotation: Rotation { replace: true, crypto_periods: true, crypto_periods_max: PERIODS_MAX },
@@ -166,6 +180,20 @@ fn encryption() -> EncryptionCapabilities {
         algorithms: vec!["AES-128"],
         protection_schemes: ProtectionScheme::ALL.map(ProtectionScheme::name).into(),
         hls_aes_128: HlsAes128 { key_info: "/hls/keyinfo", keys: "/hls/key" },
+    }
+}
+
+fn documents() -> DocumentCapabilities {
+    // Version 1 has no header to say so.
+    let speke = |protocol: Protocol| match protocol {
+        Protocol::Speke1 => Some("1.0"),
+        _ => protocol.speke_version(),
+    };
+    DocumentCapabilities {
+        speke_versions: Protocol::ALL.into_iter().filter_map(speke).collect(),
+        cpix_versions: Protocol::CPIX_VERSIONS,
+        drm_systems: DrmSystem::ALL.map(DrmSystem::name).into(),
+        body_bytes_max: BYTES_MAX,
     }
 }
 

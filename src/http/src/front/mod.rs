@@ -3,6 +3,7 @@
 
 pub(crate) mod bulk;
 pub(crate) mod capabilities;
+pub(crate) mod documents;
 pub(crate) mod export;
 pub(crate) mod hls;
 pub(crate) mod license;

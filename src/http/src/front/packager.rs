@@ -160,7 +160,7 @@ pub(crate) async fn entry_key(
         // What an account prefers is for the clients that sign; packagers on the fly know arrays only.
         shape: ResponseShape::Array,
         // A packager of FairPlay HLS that is told none takes the segment's number, which no license has.
-        iv: Some(fairplay::constant_iv(&served.kid)),
+        iv: Some(served.iv.unwrap_or_else(|| fairplay::constant_iv(&served.kid))),
         content,
         served: &served,
         systems: &systems,

@@ -53,7 +53,7 @@ pub(crate) async fn encryption(
     let systems = system_data::of_key((provider, scheme), api, grant.account(), of_track, &served)?;
     key_answer::key(&KeyAnswer {
         provider,
-        iv: provider.constant_iv(scheme, &served.kid),
+        iv: provider.constant_iv(scheme, &served.kid).map(|own| served.iv.unwrap_or(own)),
         account: grant.account(),
         shape: grant.account().response_shape,
         content,

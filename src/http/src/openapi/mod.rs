@@ -5,6 +5,7 @@
 //! same on every node and nothing about accounts, so anybody may read it.
 
 mod archive;
+mod documents;
 mod exact;
 mod licensing;
 mod operations;

@@ -10,6 +10,7 @@ use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, Required, ResponseBuilder};
 
+use super::documents;
 use super::licensing;
 use super::parts::{JSON, XML, answer, body, body_of, in_path, query, refusals, text};
 use super::security;
@@ -18,10 +19,11 @@ use crate::dispatch::endpoint::Endpoint;
 use keymoot_drm::EncryptionProvider;
 
 /// The groups of operations, and what each is about.
-pub(super) const TAGS: [(&str, &str); 8] = [
+pub(super) const TAGS: [(&str, &str); 9] = [
     (UDRM, "Keys by the uDRM specification, for scramblers that ask for one content at a time."),
     (WIDEVINE, "Keys by the Widevine common encryption API, with tracks and crypto periods."),
     (PLAYREADY, "Keys by PlayReady's AcquirePackagingData, in SOAP."),
+    (DOCUMENTS, "Keys by SPEKE 1, 2.0 and 2.1 and by CPIX, as documents of XML."),
     (HLS, "Keys of HLS AES-128, which players hold in the clear and no DRM system shares."),
     (LICENSES, "Licenses for players, in the form of their DRM system."),
     (POLICIES, "What licenses allow."),
@@ -31,6 +33,7 @@ pub(super) const TAGS: [(&str, &str); 8] = [
 const UDRM: &str = "uDRM";
 const WIDEVINE: &str = "Widevine";
 const PLAYREADY: &str = "PlayReady";
+pub(super) const DOCUMENTS: &str = "SPEKE and CPIX";
 const HLS: &str = "HLS";
 pub(super) const LICENSES: &str = "licenses";
 pub(super) const POLICIES: &str = "policies";
@@ -50,6 +53,8 @@ pub(super) fn operation(path: &str, endpoint: Endpoint, method: &Method) -> Opti
         Endpoint::ContentKey => content_key(named),
         Endpoint::Schedule(provider) => schedule(provider, method),
         Endpoint::PackagingData => packaging_data(),
+        Endpoint::Speke(path) => documents::speke(path, named),
+        Endpoint::Cpix => documents::plain(method),
         Endpoint::HlsKeyInfo => hls_key_info(),
         Endpoint::HlsKey => hls_key(),
         Endpoint::License(provider) => licensing::license(provider),
@@ -77,6 +82,11 @@ pub(super) fn operation(path: &str, endpoint: Endpoint, method: &Method) -> Opti
         }
         Endpoint::Ready => {
             let op = open("The node serves", "It reaches a quorum and has caught up.");
+            refusals(op.response("200", text("`ready`", "text/plain")), &["503"])
+        }
+        Endpoint::Heartbeat => {
+            let op =
+                open("SPEKE documents are answered", "As `/readyz` tells it, for encryptors of SPEKE 1.");
             refusals(op.response("200", text("`ready`", "text/plain")), &["503"])
         }
         Endpoint::Metrics => {

@@ -32,6 +32,9 @@ fn described(scheme: Scheme) -> Option<SecurityScheme> {
     let http = |kind: HttpAuthScheme, text: &str| -> Http {
         HttpBuilder::new().scheme(kind).description(Some(text)).build()
     };
+    let http_scheme = |text: &str| {
+        SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description("Authorization", text)))
+    };
     Some(match scheme {
         Scheme::MutualTls => SecurityScheme::MutualTls {
             description: Some("The certificate that the client shows when it connects.".to_owned()),
@@ -44,6 +47,11 @@ fn described(scheme: Scheme) -> Option<SecurityScheme> {
              is a body, `Content-Digest` (RFC 9530).",
         ),
         Scheme::HttpHmacSha256 => signature("The same with a shared secret, `hmac-sha256`."),
+        Scheme::AwsSigV4 => http_scheme(
+            "AWS Signature Version 4 in `Authorization`. The access key id is a credential's name, or ACCOUNT/CREDENTIAL; \
+             region and service may be any. It covers `host`, `x-amz-date` and every other `x-amz-` header, and the body's \
+             SHA-256.",
+        ),
         Scheme::Digest => SecurityScheme::Http(http(
             HttpAuthScheme::Digest,
             "RFC 7616 with SHA-256, over TLS only. The user is ACCOUNT or ACCOUNT/CREDENTIAL.",

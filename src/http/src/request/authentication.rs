@@ -6,16 +6,18 @@ use std::sync::Arc;
 use actix_web::HttpRequest;
 use actix_web::web::{Bytes, Payload};
 
-use keymoot_auth::{AuthError, AuthHandle, Authenticator, Grant, PresentedProofs, Request};
-use keymoot_model::Scope;
-use keymoot_protocol::{Claim, Claims, CustomDataError, HttpSignatureError, Signature, SignedPayload};
+use keymoot_auth::{AuthError, AuthHandle, Authenticator, Grant, PresentedProofs, Request, Unproved};
+use keymoot_model::{AccountId, Scope};
+use keymoot_protocol::{
+    AwsSignatureError, CaSystem, Claim, Claims, CustomDataError, HttpSignatureError, Signature, SignedPayload,
+};
 
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::api::Api;
 use crate::listener::connection::Connection;
 use crate::request::answering;
 use crate::request::caller::caller;
-use crate::request::incoming_body::{has_body, read_body};
+use crate::request::incoming_body::{IncomingBody, has_body, read_body};
 use crate::request::proofs;
 
 /// Authenticates a request with this signed payload, which needs a credential of `scope`. `signature` is the
@@ -106,16 +108,61 @@ pub(crate) async fn may_send_more(
     api: &Api,
 ) -> Result<(), ApiError> {
     claimed(claim);
+    may_send(&claim.account, Some(&claim.ca_system), signature.is_some(), request, api).await
+}
+
+async fn may_send(
+    account: &AccountId,
+    ca_system: Option<&CaSystem>,
+    has_signature: bool,
+    request: &HttpRequest,
+    api: &Api,
+) -> Result<(), ApiError> {
     let presents_proof =
-        signature.is_some() || proofs::has_proof(request) || proofs::client_certificate(request).is_some();
+        has_signature || proofs::has_proof(request) || proofs::client_certificate(request).is_some();
     let caller = caller(request, api)?;
     let authenticator = Authenticator::new(api.accounts.clone());
-    let look = || authenticator.may_send_more(claim, Scope::Encryption, caller, presents_proof);
+    let look =
+        || authenticator.may_send_more((account, ca_system), Scope::Encryption, caller, presents_proof);
     if look().is_ok() {
         return Ok(());
     }
     api.accounts.refresh().await?;
     Ok(look()?)
+}
+
+/// Reads a document for keys of an account. More than other bodies are long is read only for a caller whose account may
+/// have sent it.
+pub(crate) async fn read_document(
+    request: &HttpRequest,
+    payload: Payload,
+    account: &AccountId,
+    api: &Api,
+) -> Result<Bytes, ApiError> {
+    if has_body(request.headers()) {
+        must_be_listed(request, api).await?;
+    }
+    let bytes_max = keymoot_cpix::BYTES_MAX.max(api.body_bytes_max);
+    let mut incoming = IncomingBody::new(request, payload, bytes_max, api);
+    while incoming.received().len() <= api.body_bytes_max && incoming.read_on().await? {}
+    if incoming.received().len() > api.body_bytes_max {
+        may_send(account, None, false, request, api).await?;
+        incoming.read_rest().await?;
+    }
+    Ok(incoming.into_bytes())
+}
+
+/// Authenticates a request for the keys of a document, which is answered alike whenever it is sent again.
+pub(crate) async fn authenticate_document(
+    request: &HttpRequest,
+    body: Bytes,
+    account: AccountId,
+    api: &Api,
+    auth: &AuthHandle,
+) -> Result<Grant, ApiError> {
+    let asked = Request::unsigned(account, caller(request, api)?, Unproved::ByOptIn);
+    let asked = asked.repeatable().with_proofs(proofs(request, body, api)?);
+    Ok(verify(request, asked, api, auth).await??)
 }
 
 /// Reads a body whole that may open the encryption scope. From an address that no account lists nothing could,
@@ -159,9 +206,11 @@ fn proofs(request: &HttpRequest, body: Bytes, api: &Api) -> Result<PresentedProo
     let confidential = proofs::is_confidential(request, api);
     let envelope = proofs::envelope(request, body);
     let read = PresentedProofs::read(&envelope, certificate, api.signature_window, nonces, confidential)?;
-    match read.has_message_signature() && !api.authorities.accept(&envelope.authority) {
-        true => Err(HttpSignatureError::Authority),
-        false => Ok(read),
+    let of_message = read.has_message_signature().then_some(envelope.authority.as_str());
+    let mut signed = of_message.into_iter().chain(read.aws_host());
+    match signed.all(|host| api.authorities.accept(host)) {
+        true => Ok(read),
+        false => Err(HttpSignatureError::Authority),
     }
 }
 
@@ -169,7 +218,7 @@ impl From<HttpSignatureError> for ApiError {
     /// What is wrong depends on the request and the clock alone, so the caller may read it.
     fn from(error: HttpSignatureError) -> Self {
         let reason = match error {
-            HttpSignatureError::Untimely => "untimely",
+            HttpSignatureError::Untimely | HttpSignatureError::Aws(AwsSignatureError::Untimely) => "untimely",
             _ => "malformed",
         };
         Self::new(ErrorKind::Denied, error.to_string()).counted_as(reason)

@@ -78,11 +78,7 @@ impl AsRef<[u8]> for HeldBody {
 pub(crate) async fn read_body(request: &HttpRequest, payload: Payload, api: &Api) -> Result<Bytes, ApiError> {
     let mut body = IncomingBody::new(request, payload, api.body_bytes_max, api);
     while body.read_on().await? {}
-    let (bytes, room) = body.into_parts();
-    Ok(match room {
-        Some(room) => Bytes::from_owner(HeldBody { bytes, _room: room }),
-        None => bytes,
-    })
+    Ok(body.into_bytes())
 }
 
 /// Reads the body of somebody who is authenticated, whatever room the others' take.
@@ -139,6 +135,14 @@ impl<'a> IncomingBody<'a> {
     /// Everything, once it is whole, and the room that it takes.
     pub(crate) fn into_parts(mut self) -> (Bytes, Option<TakenRoom>) {
         (std::mem::take(&mut self.received).freeze(), self.room.take())
+    }
+
+    /// Everything, once it is whole. It takes its room until the last of it is dropped.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        match self.into_parts() {
+            (bytes, Some(room)) => Bytes::from_owner(HeldBody { bytes, _room: room }),
+            (bytes, None) => bytes,
+        }
     }
 
     /// Waits for more. `false` when it has come to its end.

@@ -14,7 +14,7 @@ pub(crate) fn accepted(request: &HttpRequest, api: &Api) -> Vec<Scheme> {
         Scheme::MutualTls => api.client_certificates && proofs::is_secure(request),
         Scheme::Digest => proofs::is_confidential(request, api) && api.server_keys.get().is_some(),
         Scheme::Basic => proofs::is_confidential(request, api),
-        Scheme::HttpEd25519 | Scheme::HttpHmacSha256 | Scheme::UdrmSha1 => true,
+        Scheme::HttpEd25519 | Scheme::HttpHmacSha256 | Scheme::AwsSigV4 | Scheme::UdrmSha1 => true,
         // They live inside the bodies of an API of their own.
         Scheme::WidevineAes | Scheme::WidevineRsa => false,
     };

@@ -1,4 +1,4 @@
-//! `keymoot content`: what an account has, page by page, without any key.
+//! `keymoot content`: what an account has, page by page, without any key; and giving new documents other keys.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,6 +11,7 @@ use super::operator::{Operator, block_on, say, unexpected};
 use keymoot_cluster::{AdminRequest, AdminResponse, ContentsQuery};
 use keymoot_command::{Column, Table};
 use keymoot_model::{AccountId, ContentId};
+use keymoot_service::admin::Operation;
 use keymoot_state::{ContentVersion, ContentsPage};
 
 /// `keymoot content`.
@@ -18,6 +19,21 @@ use keymoot_state::{ContentVersion, ContentsPage};
 pub enum ContentCommand {
     /// List contents with their tracks, versions and key ids, a page at a time.
     List(ContentListArgs),
+    /// Give new SPEKE and CPIX documents of a content other keys, from the account's current seed. They come under key ids
+    /// that the server makes, so that no old key id gets another key; see docs/speke.md.
+    Rotate(ContentRotateArgs),
+}
+
+/// `keymoot content rotate`.
+#[derive(Clone, Debug, Args)]
+pub struct ContentRotateArgs {
+    /// The account.
+    pub account: AccountId,
+    /// The content.
+    pub content: ContentId,
+    /// The configuration of one of the nodes.
+    #[command(flatten)]
+    pub config: ConfigArg,
 }
 
 /// `keymoot content list`.
@@ -47,8 +63,20 @@ pub struct ContentListArgs {
 /// # Errors
 /// [`Failure`] when the node cannot be reached or refuses.
 pub fn run(command: ContentCommand) -> Result<(), Failure> {
-    let ContentCommand::List(args) = command;
-    block_on(list(args))
+    match command {
+        ContentCommand::List(args) => block_on(list(args)),
+        ContentCommand::Rotate(args) => block_on(rotate(args)),
+    }
+}
+
+async fn rotate(ContentRotateArgs { account, content, config }: ContentRotateArgs) -> Result<(), Failure> {
+    let operator = Operator::new(&config)?;
+    operator.perform(Operation::RotateDocuments { account, content: content.clone() }).await?;
+    say(&format!(
+        "content {content} is rotated: documents that ask for its keys from now on get new ones, under new key ids.\n\
+         What was encrypted before stays playable\n"
+    ));
+    Ok(())
 }
 
 async fn list(args: ContentListArgs) -> Result<(), Failure> {

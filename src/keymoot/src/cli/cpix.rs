@@ -11,6 +11,8 @@ use super::operator::say;
 use args::{CheckArgs, CheckOutput};
 use keymoot_cpix::{BYTES_MAX, Fault, Protocol, Request, Settings, likely_protocol};
 use keymoot_drm::LicenseUrl;
+use keymoot_model::AccountId;
+use keymoot_service::{document_settings, load_accounts};
 
 pub use args::CpixCommand;
 
@@ -53,7 +55,13 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     Ok(document)
 }
 
+/// Where players are sent whose account names no license server.
+const LICENSE_BASE: &str = "https://keys.example";
+
 fn settings(args: &CheckArgs) -> Result<Settings, Failure> {
+    if let Some(file) = &args.accounts_file {
+        return declared(file, &args.account);
+    }
     let license_url = args.playready_la_url.as_deref().map(LicenseUrl::new).transpose();
     Ok(Settings {
         fairplay_uri: args.fairplay_uri.clone(),
@@ -62,6 +70,17 @@ fn settings(args: &CheckArgs) -> Result<Settings, Failure> {
         playready_license_url: license_url.map_err(Failure::usage)?,
         ..Settings::new(args.account.clone())
     })
+}
+
+/// What a declaration says of the account.
+fn declared(file: &Path, id: &AccountId) -> Result<Settings, Failure> {
+    let declaration = load_accounts(file).map_err(Failure::usage)?;
+    let account = declaration.accounts.iter().find(|entry| entry.id == *id).ok_or_else(|| {
+        Failure::misuse(format!("{} declares no account {id}", file.display()))
+            .hint("--account names the account")
+    })?;
+    let documents = account.documents.clone().unwrap_or_default();
+    document_settings(account.into(), &documents, LICENSE_BASE, true).map_err(Failure::misuse)
 }
 
 /// The refusal as the packager would get it, then why and where.

@@ -87,6 +87,7 @@ async fn serve(
     let api = assemble_api(config, licensing, &cluster, &keyring, metrics.clone())?;
     actix::spawn(measure_readiness(api.readiness.clone(), metrics));
     actix::spawn(api.contact.clone().keep());
+    actix::spawn(api.keys.clone().note_late_documents(api.audit.clone()));
     let drain = api.drain.clone();
     {
         let (cluster, keyring, slot) = (cluster.clone(), keyring.clone(), api.server_keys.clone());

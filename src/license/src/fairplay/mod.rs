@@ -136,7 +136,7 @@ impl LicenseSystem for FairPlayServers {
 fn request(spc: &[u8], key: &LicensedKey<'_>, policy: &Policy) -> Zeroizing<Vec<u8>> {
     let asset = AssetInfo {
         content_key: key.key.to_hex(),
-        content_iv: base16ct::lower::encode_string(&constant_iv(key.kid)),
+        content_iv: base16ct::lower::encode_string(&key.iv.unwrap_or_else(|| constant_iv(key.kid))),
         terms: asset_terms(policy, key.track),
     };
     let operation = CreateCkc { id: OPERATION, spc: STANDARD.encode(spc), asset_info: [asset] };
@@ -185,7 +185,7 @@ mod tests {
     fn a_request_is_what_apples_sdk_reads() {
         let (kid, key) = (Kid::from_bytes(*b"0123456789abcdef"), ContentKey::from_bytes(&[0xab; 16]));
         let track = TrackName::default_track();
-        let key = LicensedKey { kid: &kid, key: &key, track: &track };
+        let key = LicensedKey { kid: &kid, key: &key, track: &track, iv: None };
         let policy = br#"{"name":"p","lease":{"duration_seconds":300,"slots":2}}"#;
         let policy = Policy::from_json(policy, None).unwrap();
         let request: Value = serde_json::from_slice(&request(b"spc", &key, &policy)).unwrap();
@@ -197,6 +197,17 @@ mod tests {
             }],
         }]}});
         assert_eq!(request, expected);
+    }
+
+    #[test]
+    fn the_iv_that_an_encryptor_gave_is_the_one_that_players_get() {
+        let (kid, key) = (Kid::from_bytes([1; 16]), ContentKey::from_bytes(&[2; 16]));
+        let track = TrackName::default_track();
+        let key = LicensedKey { kid: &kid, key: &key, track: &track, iv: Some([0xcd; 16]) };
+        let policy = Policy::from_json(br#"{"name":"p"}"#, None).unwrap();
+        let request: Value = serde_json::from_slice(&request(b"spc", &key, &policy)).unwrap();
+        let asset = &request["fairplay-streaming-request"]["create-ckc"][0]["asset-info"][0];
+        assert_eq!(asset["content-iv"], "cd".repeat(16));
     }
 
     #[test]

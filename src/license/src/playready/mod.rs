@@ -149,7 +149,7 @@ mod tests {
         let (account, content) = (AccountId::new("167").unwrap(), ContentId::new("film").unwrap());
         let (kid, key) = (Kid::from_bytes(*b"0123456789abcdef"), ContentKey::from_bytes(&[2; 16]));
         let track = TrackName::new("HD").unwrap();
-        let keys = [LicensedKey { kid: &kid, key: &key, track: &track }];
+        let keys = [LicensedKey { kid: &kid, key: &key, track: &track, iv: None }];
         let policy = br#"{"name":"p","protection":{"playready":{"minimum_security_level":2000}}}"#;
         let policy = Policy::from_json(policy, None).unwrap();
         let terms = LicenseTerms { account: &account, content: &content, keys: &keys, policy: &policy };

@@ -147,8 +147,8 @@ mod tests {
         let (kid, key) = (Kid::from_bytes([1; 16]), ContentKey::from_bytes(&[2; 16]));
         let (uhd, own) = (TrackName::new("UHD1").unwrap(), TrackName::default_track());
         let keys = [
-            LicensedKey { kid: &kid, key: &key, track: &uhd },
-            LicensedKey { kid: &kid, key: &key, track: &own },
+            LicensedKey { kid: &kid, key: &key, track: &uhd, iv: None },
+            LicensedKey { kid: &kid, key: &key, track: &own, iv: None },
         ];
         let policy = br#"{"name":"p","license_duration_seconds":60,
             "protection":{"widevine":{"security_level":1}},

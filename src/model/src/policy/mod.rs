@@ -126,12 +126,30 @@ impl Policy {
         }
     }
 
-    /// The requirements of a track on a device and its outputs.
+    /// The requirements of a track on a device and its outputs. Of tracks that share a key it is the strictest of each
+    /// requirement.
     pub fn protection_of(&self, track: &TrackName) -> Protection {
-        match self.tracks.get(track) {
-            Some(own) => own.over(&self.protection),
-            None => self.protection,
+        if let Some(own) = self.tracks.get(track) {
+            return own.over(&self.protection);
         }
+        let mut parts = track.parts();
+        match (parts.next(), parts.next()) {
+            (Some("ALL"), None) => self.strictest(self.tracks.values()),
+            (Some(alone), None) => {
+                let covered = self.tracks.iter().filter(|(name, _)| covers(alone).contains(&name.as_str()));
+                self.strictest(covered.map(|(_, own)| own))
+            }
+            _ => {
+                let parts = track.parts().filter_map(|part| TrackName::new(part).ok());
+                let each = parts.map(|part| self.protection_of(&part));
+                each.reduce(|one, other| one.stricter(&other)).unwrap_or(self.protection)
+            }
+        }
+    }
+
+    fn strictest<'p>(&self, tracks: impl Iterator<Item = &'p Protection>) -> Protection {
+        let each = tracks.map(|own| own.over(&self.protection));
+        each.reduce(|one, other| one.stricter(&other)).unwrap_or(self.protection)
     }
 
     /// The same policy with no duration longer than these; `None` keeps the policy's own.
@@ -148,6 +166,19 @@ impl Policy {
             playback_duration_s: shorter(self.playback_duration_s, playback_duration_s),
             ..self
         }
+    }
+}
+
+/// The tracks of policies that a track of SPEKE's is, where it has a name of its own there.
+fn covers(track: &str) -> &'static [&'static str] {
+    match track {
+        "HD1" | "HD2" => &["HD"],
+        "UHD" => &["UHD1", "UHD2"],
+        "VIDEO" => &["SD", "HD", "HD1", "HD2", "UHD", "UHD1", "UHD2"],
+        "STEREO_AUDIO" | "MULTICHANNEL_AUDIO" | "MULTICHANNEL_AUDIO_3_6" | "MULTICHANNEL_AUDIO_7" => {
+            &["AUDIO"]
+        }
+        _ => &[],
     }
 }
 
@@ -174,6 +205,30 @@ mod tests {
         assert_eq!(uhd.fairplay.hdcp, Some(FairPlayHdcp::Type0));
         let sd = policy.protection_of(&TrackName::new("SD").unwrap());
         assert_eq!(sd, policy.protection);
+    }
+
+    #[test]
+    fn tracks_that_share_a_key_ask_for_the_strictest_of_each() {
+        let policy = Policy::from_json(
+            br#"{"name":"p","protection":{"widevine":{"security_level":1},"clear_key":{"allow":true}},
+                "tracks":{"UHD1":{"widevine":{"hdcp":"v2.2"},"clear_key":{"allow":false}},
+                          "HD":{"widevine":{"hdcp":"v1","security_level":3}},"AUDIO":{}}}"#,
+            None,
+        )
+        .unwrap();
+        let of = |track: &str| {
+            let protection = policy.protection_of(&TrackName::new(track).unwrap());
+            let level = protection.widevine.security_level.map(WidevineSecurityLevel::number);
+            (protection.widevine.hdcp, level, protection.clear_key.allow)
+        };
+        assert_eq!(of("SD"), (None, Some(1), Some(true)));
+        assert_eq!(of("SD+HD"), (Some(WidevineHdcp::V1), Some(3), Some(true)));
+        assert_eq!(of("HD2"), of("HD"));
+        assert_eq!(of("UHD"), of("UHD1"));
+        for all in ["ALL", "VIDEO", "HD+UHD1", "STEREO_AUDIO+HD1+UHD"] {
+            assert_eq!(of(all), (Some(WidevineHdcp::V2_2), Some(3), Some(false)), "{all}");
+        }
+        assert_eq!(of("a-name-of-its-own"), of("SD"));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! A member that is left out requires nothing. When one protection is laid over another, a member that the
 //! upper one leaves out keeps the lower one's value.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 use super::level::{
@@ -33,6 +35,29 @@ impl Protection {
     }
 }
 
+impl Protection {
+    /// The stricter of each requirement of the two.
+    #[must_use]
+    pub fn stricter(&self, other: &Self) -> Self {
+        let fairplay = self.fairplay.hdcp.max(other.fairplay.hdcp);
+        Self {
+            widevine: self.widevine.stricter(&other.widevine),
+            playready: self.playready.stricter(&other.playready),
+            fairplay: FairPlayProtection { hdcp: fairplay },
+            clear_key: ClearKeyProtection { allow: least(self.clear_key.allow, other.clear_key.allow) },
+        }
+    }
+}
+
+/// What both permit: nobody's `false` is overruled, and silence neither.
+fn least(one: Option<bool>, other: Option<bool>) -> Option<bool> {
+    match (one, other) {
+        (Some(false), _) | (_, Some(false)) => Some(false),
+        (Some(true), Some(true)) => Some(true),
+        _ => None,
+    }
+}
+
 /// Requirements for Widevine devices (uDRM 2.4.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -60,6 +85,19 @@ impl WidevineProtection {
             aps: self.aps.or(base.aps),
             cit: self.cit.or(base.cit),
             disable_analog_output: self.disable_analog_output.or(base.disable_analog_output),
+        }
+    }
+}
+
+impl WidevineProtection {
+    fn stricter(&self, other: &Self) -> Self {
+        Self {
+            security_level: self.security_level.max(other.security_level),
+            hdcp: self.hdcp.max(other.hdcp),
+            cgms_a: self.cgms_a.max(other.cgms_a),
+            aps: self.aps.max(other.aps),
+            cit: self.cit.max(other.cit),
+            disable_analog_output: self.disable_analog_output.max(other.disable_analog_output),
         }
     }
 }
@@ -100,8 +138,27 @@ pub enum CgmsA {
     CopyNever,
 }
 
+impl PartialOrd for CgmsA {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// By how few copies they permit.
+impl Ord for CgmsA {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let strictness = |level: &Self| match level {
+            Self::CopyFree => 0,
+            Self::CopyOnce => 1,
+            Self::CopyNoMore => 2,
+            Self::CopyNever => 3,
+        };
+        strictness(self).cmp(&strictness(other))
+    }
+}
+
 /// The analog protection system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Aps {
     Off,
@@ -140,6 +197,19 @@ impl PlayReadyProtection {
             compressed_digital_video: self.compressed_digital_video.or(base.compressed_digital_video),
             uncompressed_digital_video: self.uncompressed_digital_video.or(base.uncompressed_digital_video),
             analog_television: self.analog_television.or(base.analog_television),
+        }
+    }
+}
+
+impl PlayReadyProtection {
+    fn stricter(&self, other: &Self) -> Self {
+        Self {
+            minimum_security_level: self.minimum_security_level.max(other.minimum_security_level),
+            compressed_digital_audio: self.compressed_digital_audio.max(other.compressed_digital_audio),
+            uncompressed_digital_audio: self.uncompressed_digital_audio.max(other.uncompressed_digital_audio),
+            compressed_digital_video: self.compressed_digital_video.max(other.compressed_digital_video),
+            uncompressed_digital_video: self.uncompressed_digital_video.max(other.uncompressed_digital_video),
+            analog_television: self.analog_television.max(other.analog_television),
         }
     }
 }

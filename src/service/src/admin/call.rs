@@ -163,6 +163,7 @@ impl Call {
             | UseCase::AttachPolicy
             | UseCase::DetachPolicy
             | UseCase::SetDefaultPolicy
+            | UseCase::RotateDocuments
             | UseCase::EndRental
             | UseCase::FreeSlot
             | UseCase::AddToken

@@ -82,6 +82,7 @@ pub fn example(case: UseCase) -> Value {
         }
         UseCase::DetachPolicy => json!({ "account": "demo", "content": "film-1" }),
         UseCase::SetDefaultPolicy => json!({ "account": "demo", "name": null }),
+        UseCase::RotateDocuments => json!({ "account": "demo", "content": "film-1" }),
         UseCase::EndRental => {
             json!({ "account": "demo", "content": "film-1", "viewer": { "user": "u-1" } })
         }

@@ -117,6 +117,8 @@ pub enum Operation {
         /// The policy's name; none: there is no such policy any more.
         name: Option<PolicyName>,
     },
+    /// Gives new documents of SPEKE and CPIX other keys for a content, under key ids that the server makes.
+    RotateDocuments { account: AccountId, content: ContentId },
     /// Ends a rental, so that the next license begins a new one.
     EndRental {
         /// Whose viewer it is.
@@ -197,6 +199,7 @@ impl Operation {
                 Command::AttachPolicy { account, content, policy: None, if_absent: false }
             }
             Self::SetDefaultPolicy { account, name } => Command::SetDefaultPolicy { account, policy: name },
+            Self::RotateDocuments { account, content } => Command::RotateDocuments { account, content },
             Self::EndRental { account, content, viewer } => Command::EndRental {
                 place: match viewer {
                     Viewer::User(user) => user_place(&account, &content, &user),

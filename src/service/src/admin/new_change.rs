@@ -6,10 +6,14 @@ use serde::{Deserialize, Deserializer, Serialize};
 use keymoot_crypto::Keyring;
 use keymoot_drm::LicenseUrl;
 use keymoot_model::{
-    AccountChange, AccountId, AccountSettings, Consistency, ResponseShape, Scheme, Sha1Use, optional_networks,
+    AccountChange, AccountId, AccountSettings, ApartRule, Consistency, DocumentChange, DocumentPath,
+    DocumentSettings, ResponseShape, Scheme, Sha1Use, optional_networks,
 };
+use keymoot_state::NewDocumentSeed;
 
 use super::{NewCredential, Operation};
+use crate::document_settings::check_documents;
+use crate::documents::new_document_seed;
 
 /// A change of an account.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -42,6 +46,9 @@ pub enum NewChange {
     RevokeCredential { name: String },
     /// Lets the account and credentials that a restored backup brought back be used.
     ConfirmRestored,
+    /// Makes another seed the one from which the keys of SPEKE's and CPIX's documents derive, for contents that are made
+    /// from now on. The node that is asked draws it.
+    RotateDocumentSeed,
 }
 
 /// Settings in JSON: one that is not there stays; null takes one away that need not be there.
@@ -66,6 +73,34 @@ struct SettingsForm {
     allow_unsigned_packagers: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sha1: Option<Sha1Use>,
+    #[serde(default, with = "DocumentsForm", skip_serializing_if = "is_unchanged")]
+    documents: DocumentChange,
+}
+
+/// The same for what holds of documents.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "DocumentChange", deny_unknown_fields)]
+struct DocumentsForm {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    speke_paths: Option<Vec<DocumentPath>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cpix_paths: Option<Vec<DocumentPath>>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    fairplay_uri: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    aes128_uri: Option<Option<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    encrypted_only: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    apart: Option<Vec<ApartRule>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    systems: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    note_later: Option<bool>,
+}
+
+fn is_unchanged(change: &DocumentChange) -> bool {
+    *change == DocumentChange::default()
 }
 
 /// What is there, null or not.
@@ -84,6 +119,7 @@ impl NewChange {
             Self::ExpireCredential { .. } => "expire-credential",
             Self::RevokeCredential { .. } => "revoke-credential",
             Self::ConfirmRestored => "confirm-restored",
+            Self::RotateDocumentSeed => "rotate-document-seed",
         }
     }
 
@@ -95,6 +131,9 @@ impl NewChange {
                     LicenseUrl::new(url)
                         .map_err(|error| format!("playready_la_url cannot be used: {error}"))?;
                 }
+                let mut documents = DocumentSettings::default();
+                settings.documents.apply_to(&mut documents);
+                check_documents(&documents)?;
                 AccountChange::Settings(Box::new(settings))
             }
             Self::Suspend => AccountChange::Suspend,
@@ -108,6 +147,11 @@ impl NewChange {
             }
             Self::RevokeCredential { name } => AccountChange::RevokeCredential { name },
             Self::ConfirmRestored => AccountChange::ConfirmRestored,
+            Self::RotateDocumentSeed => {
+                let NewDocumentSeed { id, seed } =
+                    new_document_seed(keyring, account).map_err(|error| error.to_string())?;
+                AccountChange::RotateDocumentSeed { id, seed }
+            }
         })
     }
 }
@@ -144,6 +188,11 @@ mod tests {
             minimum_scheme: Some(Some(Scheme::Digest)),
             allow_list: Some(Vec::new()),
             sha1: Some(Sha1Use::NoChanges),
+            documents: DocumentChange {
+                fairplay_uri: Some(None),
+                speke_paths: Some(vec![DocumentPath::new("/a").unwrap()]),
+                ..DocumentChange::default()
+            },
             ..AccountSettings::default()
         };
         let text = serde_json::to_string(&NewChange::Settings(settings.clone())).unwrap();

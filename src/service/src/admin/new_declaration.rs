@@ -7,9 +7,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use keymoot_crypto::Keyring;
-use keymoot_model::{Account, AccountId, AccountStatus, Sha1Use};
+use keymoot_model::{Account, AccountId, AccountStatus, DocumentSettings, Sha1Use};
 
 use super::{NewAccount, Operation};
+use crate::document_settings::check_documents;
 use crate::{DeclaredAccount, Differs, MakeAccountError, load_accounts, refuse_changed_secrets};
 
 /// An accounts file that was read, with its keys.
@@ -34,6 +35,9 @@ pub struct NewDeclaredAccount {
     /// What `udrm-sha1` signatures open; left out, that stays as it is.
     #[serde(default)]
     pub sha1: Option<Sha1Use>,
+    /// What holds of its SPEKE and CPIX documents; left out, that stays as it is.
+    #[serde(default)]
+    pub documents: Option<DocumentSettings>,
 }
 
 impl NewDeclaration {
@@ -45,7 +49,8 @@ impl NewDeclaration {
         let file = load_accounts(path)?;
         let accounts = file.accounts.iter().map(|entry| {
             let (account, expires_at_ms) = (NewAccount::read(entry)?, entry.ends().collect());
-            Ok::<_, MakeAccountError>(NewDeclaredAccount { account, expires_at_ms, sha1: entry.sha1 })
+            let (sha1, documents) = (entry.sha1, entry.documents.clone());
+            Ok::<_, MakeAccountError>(NewDeclaredAccount { account, expires_at_ms, sha1, documents })
         });
         let accounts = accounts.collect::<Result<_, _>>()?;
         Ok(Self { revision: file.revision, digest: file.digest, accounts })
@@ -64,9 +69,12 @@ impl NewDeclaredAccount {
         if let Some(name) = self.expires_at_ms.keys().find(|name| !names.contains(name.as_str())) {
             return Err(format!("expires_at_ms names credential `{name}`, which the account does not have"));
         }
+        if let Some(documents) = &self.documents {
+            check_documents(documents)?;
+        }
         let account = self.account.wrap(keyring)?;
         let expires_at_ms = self.expires_at_ms.into_iter().collect();
-        Ok(DeclaredAccount { account, expires_at_ms, sha1: self.sha1 })
+        Ok(DeclaredAccount { account, expires_at_ms, sha1: self.sha1, documents: self.documents })
     }
 
     /// How the account that is there differs from it.

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use keymoot_cluster::AdminResponse;
-use keymoot_model::{AccountId, NodeId, PolicyName};
-use keymoot_state::{AccountRefusal, ApprovalRefusal, PolicyCondition, Response, TokenRefusal};
+use keymoot_model::{AccountId, ContentId, NodeId, PolicyName};
+use keymoot_state::{
+    AccountRefusal, ApprovalRefusal, DocumentRefusal, PolicyCondition, Response, TokenRefusal,
+};
 
 use super::Operation;
 use crate::error::ServiceError;
@@ -48,6 +50,9 @@ pub enum OperationError {
     /// The policy is not in the state that the change demands.
     #[error(transparent)]
     Policy(ServiceError),
+    /// What documents made is not changed.
+    #[error("content {content}: {refusal}")]
+    Documents { content: ContentId, refusal: DocumentRefusal },
     /// The token cannot be revoked.
     #[error(transparent)]
     Token(#[from] TokenRefusal),
@@ -85,10 +90,14 @@ impl OperationError {
                 AccountRefusal::NoAccount | AccountRefusal::Revision { .. } => {
                     "keymoot account list shows the accounts"
                 }
+                AccountRefusal::PathTaken { .. } => "choose another path, or take it from that account first",
             }),
             Self::Revision { .. } => Some("if this file is the newer one, give it a higher revision"),
             Self::NoNode { .. } => Some("keymoot cluster status shows those there are"),
             Self::NoPolicy { .. } => Some("keymoot policy list shows those there are"),
+            Self::Documents { refusal: DocumentRefusal::NoContent, .. } => {
+                Some("keys that uDRM or another protocol made are rotated with keymoot key rotate")
+            }
             Self::PolicyInUse(_) => Some("keymoot policy detach and keymoot policy default end its uses"),
             _ => None,
         }
@@ -121,12 +130,18 @@ impl Operation {
                 Self::DeclareAccounts { revision, .. } | Self::DeclareAccount { revision, .. },
                 Response::AccountRefused(AccountRefusal::Revision { applied }),
             ) => Err(OperationError::Revision { revision, applied }),
+            (Self::DeclareAccount { declared, .. }, Response::AccountRefused(refusal)) => {
+                Err(OperationError::Account { id: declared.account.id, refusal })
+            }
             (Self::AddToken(_) | Self::AddWitnessToken(_), _) => Err(OperationError::Unexpected),
             (_, Response::Unchanged) => Ok(OperationOutcome::Unchanged),
             (
                 Self::AttachPolicy { name, .. } | Self::SetDefaultPolicy { name: Some(name), .. },
                 Response::NoPolicy,
             ) => Err(OperationError::NoPolicy { name }),
+            (Self::RotateDocuments { content, .. }, Response::DocumentRefused(refusal)) => {
+                Err(OperationError::Documents { content, refusal: *refusal })
+            }
             (Self::RevokeToken { .. }, Response::TokenRefused(refusal)) => Err(refusal.into()),
             (Self::RevokeCertificate { node, .. }, Response::NoNode) => Err(OperationError::NoNode { node }),
             (Self::RaiseFeatureLevel { .. }, Response::LevelUnknownTo { node, level }) => {

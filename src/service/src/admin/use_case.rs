@@ -143,6 +143,8 @@ use_cases! {
         "Leaves a content without a policy of its own.";
     SetDefaultPolicy: Post "/v1/policies/default" [KeyAdmin]
         "Makes a policy the one for contents that have none of their own.";
+    RotateDocuments: Post "/v1/documents/rotate" [KeyAdmin]
+        "Gives new SPEKE and CPIX documents of a content other keys, under key ids that the server makes.";
     EndRental: Post "/v1/rentals/end" [KeyAdmin]
         "Ends a rental, so that the next license begins a new one.";
     FreeSlot: Post "/v1/slots/free" [KeyAdmin]
@@ -224,6 +226,7 @@ impl UseCase {
             Operation::AttachPolicy { .. } => Self::AttachPolicy,
             Operation::DetachPolicy { .. } => Self::DetachPolicy,
             Operation::SetDefaultPolicy { .. } => Self::SetDefaultPolicy,
+            Operation::RotateDocuments { .. } => Self::RotateDocuments,
             Operation::EndRental { .. } => Self::EndRental,
             Operation::FreeSlot { .. } => Self::FreeSlot,
             Operation::AddToken(_) => Self::AddToken,

@@ -237,7 +237,7 @@ impl<R: ReplicatedState> Keys<R> {
         period: Period,
     ) -> Result<ServedPeriod, ServiceError> {
         match self.store(batch, vec![plan]).await?.pop() {
-            Some(Stored::Key(ServedKey { kid, key, version })) => {
+            Some(Stored::Key(ServedKey { kid, key, version, .. })) => {
                 Ok(ServedPeriod { period, kid, key, version, supplied: true })
             }
             _ => Err(out_of_protocol("supply-period-key")),

@@ -2,8 +2,9 @@
 
 use keymoot_crypto::{ContentKey, Keyring, PeriodSeed};
 use keymoot_model::{KeyOrigin, KeyPath, KeyRecord, Kid, Period, SeedRecord};
-use keymoot_state::{Command, NewKey, NewSeed, Response};
+use keymoot_state::{Command, DocumentKeyRecord, NewKey, NewSeed, Response};
 
+use crate::documents::derived_key;
 use crate::error::ServiceError;
 use crate::keys::ServedKey;
 
@@ -69,7 +70,7 @@ impl Part {
     pub(super) fn outcome(self, response: Response, keyring: &Keyring) -> Result<Outcome, ServiceError> {
         match (self, response) {
             (Self::Key { place, version, candidate, period, replaces }, Response::Stored) => {
-                let served = ServedKey { kid: candidate.kid, key: candidate.key, version };
+                let served = ServedKey { kid: candidate.kid, key: candidate.key, version, iv: None };
                 Ok(match (period, replaces) {
                     (None, false) => Outcome::Created(served, place),
                     _ => Outcome::There(Stored::Key(served)),
@@ -81,6 +82,10 @@ impl Part {
             (Self::Key { place, candidate, period, .. }, Response::KidTaken(taken)) => {
                 repeated(&place, &candidate, period, &taken, keyring)
                     .map(|served| Outcome::There(Stored::Key(served)))
+            }
+            (Self::Key { place, candidate, period, replaces, .. }, Response::DocumentKey(record)) => {
+                let has_track = period.is_none() && !replaces && record.place == place;
+                of_document(&record, &candidate, &place, has_track, keyring)
             }
             (Self::Seed { .. }, Response::Seed(record)) => Ok(Outcome::There(Stored::Seed(record))),
             (Self::Seed { .. }, Response::NumbersExhausted) => Err(ServiceError::Conflict(
@@ -128,6 +133,25 @@ pub(super) fn repeated(
     )))
 }
 
+/// A document gave the track a key, which stays, or the key id another one.
+fn of_document(
+    record: &DocumentKeyRecord,
+    candidate: &Candidate,
+    place: &KeyPath,
+    has_track: bool,
+    keyring: &Keyring,
+) -> Result<Outcome, ServiceError> {
+    let served = derived_key(keyring, record)?;
+    let is_repeated = record.place.content == place.content && served.key.same_as(&candidate.key);
+    if !record.is_deleted && (has_track || is_repeated) {
+        return Ok(Outcome::There(Stored::Key(served)));
+    }
+    Err(ServiceError::Conflict(format!(
+        "an encryptor's document gave key_id {} a key already; give a key_id that was never used",
+        candidate.kid.to_base64()
+    )))
+}
+
 /// The state answered with something that the command cannot have.
 pub(super) fn out_of_protocol(command: &'static str) -> ServiceError {
     ServiceError::Protocol { command }
@@ -136,5 +160,5 @@ pub(super) fn out_of_protocol(command: &'static str) -> ServiceError {
 /// Opens a stored key.
 pub(super) fn open(keyring: &Keyring, record: &KeyRecord) -> Result<ServedKey, ServiceError> {
     let key = keyring.unwrap_content_key(record)?;
-    Ok(ServedKey { kid: record.kid, key, version: record.version })
+    Ok(ServedKey { kid: record.kid, key, version: record.version, iv: None })
 }

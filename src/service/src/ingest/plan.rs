@@ -52,8 +52,7 @@ impl<R: ReplicatedState> Keys<R> {
             .collect();
         let mut keeps = false;
         for (place, wanted) in &placed {
-            keeps |= wanted.change != KeyChange::Replace
-                && state::current_key(self.cluster.state(), place)?.is_some();
+            keeps |= wanted.change != KeyChange::Replace && self.current_of(place)?.is_some();
         }
         if !is_alone && placed.iter().any(|(_, wanted)| wanted.supplied.is_some()) {
             self.cluster.read_barrier().await?;
@@ -81,9 +80,8 @@ impl<R: ReplicatedState> Keys<R> {
             _ => None,
         };
         if change != KeyChange::Replace
-            && let Some(record) = state::current_key(self.cluster.state(), &place)?
+            && let Some(mut served) = self.current_of(&place)?
         {
-            let mut served = open(&self.keyring, &record)?;
             if let Some(import) = &import {
                 served = self.imported(served, import).await?;
             }

@@ -20,7 +20,7 @@ use keymoot_license::{
     Challenge, LicenseProvider, LicenseSystem, LicenseSystems, LicenseTerms, LicensedKey, PolicyRefusal,
     WantedKeys,
 };
-use keymoot_model::{Consistency, Policy, PolicyName, TrackName};
+use keymoot_model::{AccountId, Consistency, Policy, PolicyName, TrackName};
 use keymoot_protocol::{CustomData, ServerKeys};
 use keymoot_telemetry::Metrics;
 
@@ -82,6 +82,11 @@ impl<R: ReplicatedState> Licenses<R> {
     /// The providers whose licenses are served, Clear Key if only for some accounts.
     pub fn providers(&self) -> Vec<LicenseProvider> {
         self.0.systems.providers()
+    }
+
+    /// Whether licenses for a provider's players of this account's contents are served.
+    pub fn serves(&self, provider: LicenseProvider, account: &AccountId) -> bool {
+        self.0.systems.serving(provider, account).is_ok()
     }
 
     /// Makes a license, or says why not.

@@ -21,11 +21,12 @@ pub(super) struct FoundKey {
     track: TrackName,
     version: u32,
     period: Option<Period>,
+    iv: Option<[u8; 16]>,
 }
 
 impl FoundKey {
     pub(super) fn licensed(&self) -> LicensedKey<'_> {
-        LicensedKey { kid: &self.kid, key: &self.key, track: &self.track }
+        LicensedKey { kid: &self.kid, key: &self.key, track: &self.track, iv: self.iv }
     }
 
     /// What the audit calls it.
@@ -45,8 +46,8 @@ impl FoundKey {
 }
 
 impl From<LocatedKey> for FoundKey {
-    fn from(LocatedKey { kid, key, place, version, period }: LocatedKey) -> Self {
-        Self { kid, key, track: place.track, version, period }
+    fn from(LocatedKey { kid, key, place, version, period, iv, .. }: LocatedKey) -> Self {
+        Self { kid, key, track: place.track, version, period, iv }
     }
 }
 
@@ -81,10 +82,18 @@ impl<R: ReplicatedState> Licenses<R> {
 
     /// The content's current keys, of whatever track.
     async fn of_tracks(&self, request: LicenseRequest<'_>) -> Result<Vec<FoundKey>, LicenseError> {
-        let mut found = Vec::new();
+        let LicenseRequest { grant, custom_data, .. } = request;
+        let mut found: Vec<FoundKey> = Vec::new();
+        let mut tracks = Vec::with_capacity(TRACKS.len());
         for name in TRACKS {
-            let track = TrackName::new(name).map_err(LicenseError::Name)?;
-            found.extend(self.current(request, &track).await?);
+            tracks.push(TrackName::new(name).map_err(LicenseError::Name)?);
+        }
+        let named = self.0.keys.document_tracks(&grant.account().id, custom_data.content_id())?;
+        tracks.extend(named.into_iter().filter(|track| *track != TrackName::hls_aes_128()));
+        for track in tracks {
+            let key = self.current(request, &track).await?;
+            // Tracks of documents may share a key.
+            found.extend(key.filter(|key| found.iter().all(|known| known.kid != key.kid)));
         }
         if found.is_empty() { Err(LicenseError::NoKey) } else { Ok(found) }
     }
@@ -107,13 +116,22 @@ impl<R: ReplicatedState> Licenses<R> {
     ) -> Result<Option<FoundKey>, LicenseError> {
         let place = ContentTrack::new(custom_data.content_id(), track);
         let served = self.0.keys.current_for_license(grant, place).await?;
-        let found = |ServedKey { kid, key, version }| FoundKey {
+        let found = |ServedKey { kid, key, version, iv }| FoundKey {
             kid,
             key,
             track: track.clone(),
             version,
             period: None,
+            iv,
         };
-        Ok(served.map(found))
+        let Some(found) = served.map(found) else { return Ok(None) };
+        // A document's key may be that of other tracks as well, whose terms hold too.
+        let noted = self.0.keys.noted_key(&grant.account().id, &found.kid)?;
+        Ok(Some(match noted {
+            Some(noted) if noted.place.content == *custom_data.content_id() => {
+                FoundKey { track: noted.place.track, ..found }
+            }
+            _ => found,
+        }))
     }
 }

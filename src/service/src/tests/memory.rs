@@ -44,6 +44,7 @@ struct Node {
     barriers: AtomicUsize,
     account_changes: AtomicU64,
     noted_contact_s: AtomicU64,
+    late_notes: Mutex<Vec<u8>>,
 }
 
 impl MemoryNode {
@@ -62,6 +63,7 @@ impl MemoryNode {
                 barriers: AtomicUsize::new(0),
                 account_changes: AtomicU64::new(1),
                 noted_contact_s: AtomicU64::new(0),
+                late_notes: Mutex::default(),
             }))
         })
     }
@@ -165,6 +167,15 @@ impl ReplicatedState for MemoryNode {
 
     fn note_contact(&self, at_s: u64) {
         self.0.noted_contact_s.store(at_s, Ordering::SeqCst);
+    }
+
+    async fn keep_late_notes(&self, bytes: Vec<u8>) -> Result<(), ClusterError> {
+        *self.0.late_notes.lock().unwrap() = bytes;
+        Ok(())
+    }
+
+    fn kept_late_notes(&self) -> Result<Vec<u8>, ClusterError> {
+        Ok(self.0.late_notes.lock().unwrap().clone())
     }
 
     async fn read_barrier(&self) -> Result<(), ClusterError> {

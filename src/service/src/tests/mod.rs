@@ -7,6 +7,7 @@ mod audit_table;
 mod contact;
 mod contention;
 mod declaration;
+mod documents;
 mod ingest;
 mod leases;
 mod memory;
@@ -21,7 +22,8 @@ use keymoot_auth::{AccountDirectory, Authenticator, Grant, OpenAccount, Request,
 use keymoot_cluster::ClusterError;
 use keymoot_crypto::{ContentKey, Keyring};
 use keymoot_model::{
-    Account, AccountId, Consistency, ContentId, KeyOrigin, Kid, Period, ResponseShape, Sha1Use, TrackName,
+    Account, AccountId, Consistency, ContentId, DocumentSettings, KeyOrigin, Kid, Period, ResponseShape,
+    Sha1Use, TrackName,
 };
 use keymoot_state::NewKey;
 
@@ -163,8 +165,17 @@ fn grant(account: Account) -> Grant {
     grant_on(account, Trail::detached())
 }
 
+/// The same of an account that has these settings of documents.
+fn grant_with(account: Account, documents: DocumentSettings) -> Grant {
+    granted(account, documents, Trail::detached())
+}
+
 /// The same on this trail.
 fn grant_on(account: Account, trail: Arc<Trail>) -> Grant {
+    granted(account, DocumentSettings::default(), trail)
+}
+
+fn granted(account: Account, documents: DocumentSettings, trail: Arc<Trail>) -> Grant {
     struct One(Arc<OpenAccount>);
     impl AccountDirectory for One {
         fn account(&self, _: &AccountId) -> Result<Option<Arc<OpenAccount>>, Unreadable> {
@@ -177,6 +188,7 @@ fn grant_on(account: Account, trail: Arc<Trail>) -> Grant {
         account,
         is_suspended: false,
         sha1: Sha1Use::Bound,
+        documents,
         keys: Vec::new(),
         unopened: Vec::new(),
     };

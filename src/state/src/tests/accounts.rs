@@ -3,7 +3,7 @@
 use keymoot_codec::Kind;
 use keymoot_model::{
     Account, AccountChange, AccountId, AccountSettings, AccountStatus, Consistency, Credential,
-    RevokedCredential, Scheme, Scope, Sha1Use,
+    DocumentChange, DocumentPath, DocumentSettings, RevokedCredential, Scheme, Scope, Sha1Use,
 };
 
 use super::apply::{Memory, new_key};
@@ -64,6 +64,7 @@ fn what_sha1_opens_is_bound_for_new_accounts_and_stays_for_those_from_before() {
         account: Box::new(with(&["a"])),
         expires_at_ms: Vec::new(),
         sha1,
+        documents: None,
     };
     history.run(declare(None));
     assert_eq!(history.status().sha1, Sha1Use::Unbound);
@@ -127,6 +128,7 @@ fn a_revoked_credential_leaves_no_secret_and_its_name_is_not_used_again() {
         account,
         expires_at_ms: vec![("a".into(), 9)],
         sha1: None,
+        documents: None,
     });
     assert_eq!(history.credentials(), ["b", "c"]);
     assert!(history.status().expires_at_ms.is_empty());
@@ -138,7 +140,13 @@ fn an_older_declaration_changes_nothing_and_what_a_new_one_leaves_out_is_revoked
     let declare = |revision, digest| Command::DeclareAccounts { revision, digest: [digest; 32] };
     let put = |revision, names: &[&str]| {
         let expires_at_ms = vec![("b".to_owned(), 99)];
-        Command::DeclareAccount { revision, account: Box::new(with(names)), expires_at_ms, sha1: None }
+        Command::DeclareAccount {
+            revision,
+            account: Box::new(with(names)),
+            expires_at_ms,
+            sha1: None,
+            documents: None,
+        }
     };
     assert_eq!(history.run(put(2, &["a"])), refusal(AccountRefusal::Revision { applied: 0 }));
     assert_eq!(history.run(declare(2, 2)), Response::Done);
@@ -162,6 +170,7 @@ fn a_declaration_takes_an_end_away_and_changes_no_secret_without_another_revisio
         account: Box::new(Account { credentials: vec![credential], ..with(&[]) }),
         expires_at_ms: vec![("a".to_owned(), end)],
         sha1: None,
+        documents: None,
     };
     let declare = |revision| Command::DeclareAccounts { revision, digest: [1; 32] };
     let other = Credential { created_at_ms: 77, ..credential("a") };
@@ -230,6 +239,52 @@ fn what_a_backup_brings_back_is_suspended_until_it_is_confirmed() {
     assert_eq!(restored_accounts(&history.memory).unwrap().len(), 2);
 }
 
+fn documents() -> DocumentSettings {
+    DocumentSettings {
+        speke_paths: vec![DocumentPath::new("/a").unwrap()],
+        cpix_paths: vec![DocumentPath::new("/b").unwrap()],
+        fairplay_uri: Some("f".into()),
+        aes128_uri: None,
+        encrypted_only: true,
+        apart: vec!["s:uhd-from-others".parse().unwrap()],
+        systems: vec!["s".into()],
+        note_later: true,
+    }
+}
+
+#[test]
+fn a_path_of_documents_is_one_accounts_and_declarations_hold_to_that() {
+    let mut history = History::new(4);
+    let path = |text: &str| vec![DocumentPath::new(text).unwrap()];
+    let change = |speke_paths| {
+        let documents = DocumentChange { speke_paths: Some(speke_paths), ..Default::default() };
+        Box::new(AccountChange::Settings(Box::new(AccountSettings { documents, ..Default::default() })))
+    };
+    let ids = [1, 2].map(|n| account(n).id);
+    for n in [1, 2] {
+        history.run(Command::PutAccount { account: account(n), if_absent: false });
+    }
+    let own =
+        |n: usize, text: &str| Command::ChangeAccount { id: ids[n].clone(), change: change(path(text)) };
+    assert_eq!(history.run(own(0, "/a")), Response::Done);
+    assert_eq!(history.run(own(0, "/A/")), Response::Unchanged);
+    let taken = AccountRefusal::PathTaken { path: path("/a").remove(0), account: ids[0].clone() };
+    assert_eq!(history.run(own(1, "/a")), refusal(taken.clone()));
+    history.run(Command::DeclareAccounts { revision: 1, digest: [1; 32] });
+    let declare = |n: u8, cpix: &str| Command::DeclareAccount {
+        revision: 1,
+        account: Box::new(account(n)),
+        expires_at_ms: Vec::new(),
+        sha1: None,
+        documents: Some(Box::new(DocumentSettings { cpix_paths: path(cpix), ..Default::default() })),
+    };
+    assert_eq!(history.run(declare(2, "/a")), refusal(taken));
+    assert_eq!(history.run(declare(1, "/b")), Response::Done);
+    assert_eq!(history.run(own(1, "/a")), Response::Done, "it is free again");
+    let known = crate::document_settings(&history.memory).unwrap();
+    assert_eq!(known.iter().map(|(id, _)| id).collect::<Vec<_>>(), [&ids[0], &ids[1]]);
+}
+
 #[test]
 fn commands_answers_and_records_of_accounts_have_these_bytes() {
     let id = AccountId::new("a").unwrap();
@@ -240,6 +295,11 @@ fn commands_answers_and_records_of_accounts_have_these_bytes() {
         minimum_scheme: Some(None),
         license_url: Some(Some("u".into())),
         sha1: Some(Sha1Use::Bound),
+        documents: DocumentChange {
+            fairplay_uri: Some(None),
+            encrypted_only: Some(true),
+            ..Default::default()
+        },
         ..AccountSettings::default()
     };
     let status = AccountStatus {
@@ -255,6 +315,7 @@ fn commands_answers_and_records_of_accounts_have_these_bytes() {
         }],
         declared_revision: None,
         sha1: Sha1Use::Bound,
+        documents: documents(),
     };
     let declared = Box::new(Account { id: id.clone(), license_url: None, ..account(1) });
     let found = [
@@ -274,20 +335,28 @@ fn commands_answers_and_records_of_accounts_have_these_bytes() {
             account: declared,
             expires_at_ms: vec![(name(), 9)],
             sha1: Some(Sha1Use::NoChanges),
+            documents: Some(Box::new(documents())),
         }),
         body(Kind::Record, &Response::AccountRefused(AccountRefusal::NoAccount)),
         body(Kind::Record, &Response::AccountRefused(AccountRefusal::NoCredential)),
         body(Kind::Record, &Response::AccountRefused(AccountRefusal::CredentialExists)),
         body(Kind::Record, &Response::AccountRefused(AccountRefusal::CredentialRevoked)),
         body(Kind::Record, &Response::AccountRefused(AccountRefusal::Revision { applied: 7 })),
+        body(
+            Kind::Record,
+            &Response::AccountRefused(AccountRefusal::PathTaken {
+                path: DocumentPath::new("/a").unwrap(),
+                account: id.clone(),
+            }),
+        ),
         body(Kind::Record, &AppliedDeclaration { revision: 7, digest: [8; 32] }),
         body(Kind::Record, &status),
     ];
     assert_eq!(found, GOLDEN);
 }
 
-const GOLDEN: [&str; 16] = [
-    "050403020123016100000001010001010175000100000101",
+const GOLDEN: [&str; 17] = [
+    "05040302012301610000000101000101017500010000010100000100000101000000",
     "050403020123016101",
     "050403020123016102",
     "050403020123016103016e0000016d01010101010101010101010103020202050106",
@@ -295,12 +364,13 @@ const GOLDEN: [&str; 16] = [
     "050403020123016105016e",
     "050403020123016106",
     "050403020124070808080808080808080808080808080808080808080808080808080808080808",
-    "0504030201250701610000000000000100000001016e090102",
+    "0504030201250701610000000000000100000001016e0901020101022f6101022f6201016600010111733a7568642d66726f6d2d6f746865727301017301",
     "1900",
     "1901",
     "1902",
     "1903",
     "190407",
+    "1905022f610161",
     "070808080808080808080808080808080808080808080808080808080808080808",
-    "0101010201016e0301016e010304050001",
+    "0101010201016e0301016e01030405000101022f6101022f6201016600010111733a7568642d66726f6d2d6f746865727301017301",
 ];

@@ -17,6 +17,7 @@ use keymoot_model::{
 
 use super::apply::{Memory, new_key, place};
 use super::bytes::wrapped;
+use super::documents::new_document;
 use super::rotation::new_seed;
 use crate::*;
 
@@ -91,6 +92,7 @@ fn cluster_command() -> impl Strategy<Value = Command> {
             account: Box::new(account(n)),
             expires_at_ms: Vec::new(),
             sha1: None,
+            documents: None,
         }),
         (0_u8..3, 1_u32..3).prop_map(|(n, level)| Command::Found(identity(n, level))),
         (1_u32..5).prop_map(|to| Command::RaiseFeatureLevel { to }),
@@ -277,8 +279,36 @@ fn audit_log_command() -> impl Strategy<Value = Command> {
     })
 }
 
+fn document_command() -> impl Strategy<Value = Command> {
+    let answered = (1_u32..4, 1_u32..4).prop_map(|(version, seed)| DocumentVersion { version, seed });
+    let note = (0_u8..4, 0_u8..8, 1_u8..4, any::<bool>(), proptest::option::weighted(0.2, answered))
+        .prop_map(|(content, kid, keys, is_clear, answered)| {
+            Command::NoteDocument(Box::new(NewDocument {
+                answered,
+                ..new_document(content, &(kid..kid + keys).collect::<Vec<_>>(), is_clear)
+            }))
+        });
+    let placed = |c: u8| (place(c).account, place(c).content);
+    prop_oneof![
+        3 => note,
+        1 => (0_u8..4).prop_map(move |c| {
+            let (account, content) = placed(c);
+            Command::RotateDocuments { account, content }
+        }),
+        1 => (0_u8..4, 0_u32..4).prop_map(move |(c, through)| {
+            let (account, content) = placed(c);
+            Command::DeleteDocuments { account, content, through }
+        }),
+        1 => (0_u8..4, 0_u8..10).prop_map(move |(c, kid)| {
+            let ((account, content), kid) = (placed(c), Kid::from_bytes([kid; 16]));
+            Command::DeleteDocumentKid { account, content, kid }
+        }),
+    ]
+}
+
 fn any_command() -> impl Strategy<Value = Command> {
     prop_oneof![
+        2 => document_command(),
         1 => audit_log_command(),
         1 => approval_command(),
         1 => sign_in_command(),

@@ -7,6 +7,7 @@ mod audit_logs;
 mod backups;
 mod bounded_work;
 mod bytes;
+mod documents;
 mod histories;
 mod kids;
 mod leases;

@@ -47,9 +47,9 @@ const DIGESTS: [(u32, [&str; 4]); 4] = [
     (
         4,
         [
-            "f4e9c18c6ddd1ebb5c33c3ccb8e208f6",
-            "95bc7a38fe1d2e0560731e802372114b",
-            "718d3fedeebca0efd01cfc147053c19d",
+            "e09bc1b8338286f78f8a67e2ef86c664",
+            "4c409856932b2642f2ca694caa101352",
+            "c4a5ab0c05aaf9fb21894e9bca5ebfb6",
             "16ef5638c5b54c2d2a138483cae27dd2",
         ],
     ),

@@ -24,6 +24,8 @@ fn filled() -> Metrics {
     metrics.http_slow_clients_total.with_label_values(&["body"]).inc();
     metrics.auth_refusals_total.with_label_values(&["signature"]).inc();
     metrics.widevine_answers_total.with_label_values(&["OK"]).inc();
+    metrics.documents_total.with_label_values(&["speke-2.0", "answered"]).inc();
+    metrics.document_keys_total.with_label_values(&["derived"]).inc();
     metrics.licenses_total.with_label_values(&["clearkey", "issued"]).inc();
     metrics.lease_decisions_total.with_label_values(&["admitted"]).inc();
     metrics.entitlements_total.with_label_values(&["http", "entitled"]).inc();

@@ -72,8 +72,9 @@ fn a_wrong_proof_costs_the_same_for_a_known_and_an_unknown_account() {
     let signed = || request(Scope::Encryption, b"wrong");
     let by_message = || proved_by(http_signed("0123456789abcdef", "167", b"wrong"));
     let by_password = || proved_by(basic("167:wrong", true));
+    let by_aws = || proved_by(aws("AKID", b"wrong"));
     let none = account(|open| open.keys.clear());
-    for asked in [&signed as &dyn Fn() -> Request, &by_message, &by_password] {
+    for asked in [&signed as &dyn Fn() -> Request, &by_message, &by_password, &by_aws] {
         let cost = work(&authenticator(), &asked());
         assert!(cost.values().all(|times| *times == 2) && !cost.is_empty(), "{cost:?}");
         assert_eq!(work(&authenticator(), &unknown(asked())), cost);

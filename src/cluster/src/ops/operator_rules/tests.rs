@@ -143,6 +143,7 @@ fn an_account_that_cannot_be_used_is_not_added_or_declared() {
         account: Box::new(admin),
         expires_at_ms: Vec::new(),
         sha1: None,
+        documents: None,
     };
     let said = refusal_at(&declared, &state, &keyring);
     assert_eq!(

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use keymoot_crypto::{ContentKey, random_kid};
+use keymoot_crypto::{ContentKey, DocumentSeed, random_kid};
 use keymoot_model::{
     Account, AccountChange, AccountId, Consistency, ContentId, KeyOrigin, KeyPath, MasterKeyId, OperatorName,
     Policy, PolicyName, ResponseShape, TrackName, Wrapped,
 };
-use keymoot_state::{NodeFacts, PolicyCondition};
+use keymoot_state::{
+    DOCUMENT_KEYS_MAX, NewDocument, NewDocumentKey, NewDocumentSeed, NodeFacts, PolicyCondition,
+};
 
 const PROVED: Result<(), ProofRefusal> = Ok(());
 const UNABLE: Result<(), ProofRefusal> = Err(ProofRefusal::Unable);
@@ -43,6 +45,15 @@ fn create_key(keyring: &Keyring) -> Command {
     let (key, kid) = (ContentKey::generate().unwrap(), random_kid().unwrap());
     let key = keyring.wrap_content_key(&key, &place, 1, &kid).unwrap();
     Command::CreateKey(NewKey { place, version: 1, kid, key, origin: KeyOrigin::Generated })
+}
+
+fn note_document(keyring: &Keyring, id: u64) -> NewDocument {
+    let account = account_id();
+    let seed = DocumentSeed::generate().unwrap();
+    let seed = keyring.wrap_document_seed(&seed, &account, 1).unwrap();
+    let seed = Some(NewDocumentSeed { id, seed });
+    let content = ContentId::new("c").unwrap();
+    NewDocument { account, content, seed, keys: Vec::new(), answered: None }
 }
 
 fn put_policy(description: &str) -> Command {
@@ -182,4 +193,25 @@ fn a_tool_may_ask_for_what_the_command_line_makes() {
     ] {
         assert!(matches!(check_tool(&command), Err(RightsError::Right { .. })), "{command}");
     }
+}
+
+#[test]
+fn a_documents_seed_opens_for_its_account_and_its_keys_are_bounded() {
+    let keyring = Keyring::generate().unwrap();
+    let note = |new: NewDocument| Command::NoteDocument(Box::new(new));
+    assert!(forward(&keyring, UNABLE, vec![note(note_document(&keyring, 1))]).is_ok());
+    let moved = forward(&keyring, UNABLE, vec![note(note_document(&keyring, 2))]);
+    assert!(matches!(moved, Err(RightsError::Content { .. })), "wrapped for another number");
+    let key = NewDocumentKey {
+        kid: random_kid().unwrap(),
+        kind: keymoot_model::KeyKind::Protected,
+        tracks: Vec::new(),
+        key_of: Vec::new(),
+        iv: None,
+        replaced_in: None,
+    };
+    let many = NewDocument { keys: vec![key; DOCUMENT_KEYS_MAX + 1], ..note_document(&keyring, 1) };
+    assert!(matches!(forward(&keyring, PROVED, vec![note(many)]), Err(RightsError::Content { .. })));
+    let rotate = Command::RotateDocuments { account: account_id(), content: ContentId::new("c").unwrap() };
+    assert!(matches!(forward(&keyring, UNABLE, vec![rotate]), Err(RightsError::Proof { .. })));
 }

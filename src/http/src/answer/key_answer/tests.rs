@@ -25,7 +25,7 @@ fn account() -> Account {
 
 fn served() -> ServedKey {
     let key = ContentKey::from_bytes(b"fedcba9876543210");
-    ServedKey { kid: Kid::from_bytes(*b"0123456789abcdef"), key, version: 1 }
+    ServedKey { kid: Kid::from_bytes(*b"0123456789abcdef"), key, version: 1, iv: None }
 }
 
 fn text(

@@ -24,6 +24,8 @@ pub(super) struct TrackKey {
     pub(super) key: ContentKey,
     /// The period, if it holds for one only.
     pub(super) period: Option<Period>,
+    /// The IV that licenses announce for it; `None`: the one that follows from the key id.
+    pub(super) iv: Option<[u8; 16]>,
 }
 
 /// The answer of the Widevine common encryption API.
@@ -117,15 +119,15 @@ pub(super) fn keys(
         let of_system = |(drm, data): &(DrmType, Vec<SystemData>)| Some(system_data(*drm, data.get(at)?));
         data.iter().filter_map(of_system).collect()
     };
-    let iv = |kid: &Kid| {
-        let iv = (asked.scheme == ProtectionScheme::Cbcs).then(|| fairplay::constant_iv(kid));
-        iv.map(|iv| STANDARD.encode(iv))
+    let iv = |key: &TrackKey| {
+        let own = || key.iv.unwrap_or_else(|| fairplay::constant_iv(&key.kid));
+        (asked.scheme == ProtectionScheme::Cbcs).then(|| STANDARD.encode(own()))
     };
     let tracks = keys.iter().enumerate().map(|(at, key)| TrackKeyJson {
         name: key.track.as_str(),
         key_id: key.kid.to_base64(),
         key: key.key.to_base64(),
-        iv: iv(&key.kid),
+        iv: iv(key),
         pssh: of_key(at),
         crypto_period_index: key.period.map(|period| period.index),
         crypto_period_seconds: key.period.map(|period| period.length_s),

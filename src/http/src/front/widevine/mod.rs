@@ -185,19 +185,16 @@ async fn ingested(
     };
     let wanted = Ingestion { policy: asked.policy.as_ref(), ..Ingestion::of(content, keys) };
     let Ingested { keys, periods } = api.keys.ingest(grant, wanted).await?;
-    let track_key = |track: &TrackName, kid, key, period| TrackKey {
-        track: track.clone(),
-        content: content.clone(),
-        kid,
-        key,
-        period,
+    let of_track = |track: &TrackName, kid, key, iv, period| {
+        let (track, content) = (track.clone(), content.clone());
+        TrackKey { track, content, kid, key, iv, period }
     };
     let whole = names().zip(keys);
     let mut keys: Vec<TrackKey> =
-        whole.map(|(track, served)| track_key(track, served.kid, served.key, None)).collect();
+        whole.map(|(track, served)| of_track(track, served.kid, served.key, served.iv, None)).collect();
     for (track, periods) in names().zip(periods) {
         let served = periods.into_iter();
-        keys.extend(served.map(|served| track_key(track, served.kid, served.key, Some(served.period))));
+        keys.extend(served.map(|served| of_track(track, served.kid, served.key, None, Some(served.period))));
     }
     // The sort is stable: within a period the tracks stay as they were asked for.
     keys.sort_by_key(|key| key.period.map(|period| period.index));
@@ -244,8 +241,9 @@ async fn located(
 /// A track that this API does not know, as uDRM's, goes by the type that was asked for first.
 fn in_api_terms(key: LocatedKey, asked: &ContentKeyRequest) -> TrackKey {
     let track = match track_type(key.place.track.as_str()) {
-        Some(_) => key.place.track,
+        Some(_) => key.place.track.clone(),
         None => asked.tracks.first().map_or_else(TrackName::default_track, |track| track.name.clone()),
     };
-    TrackKey { track, content: key.place.content, kid: key.kid, key: key.key, period: key.period }
+    let LocatedKey { place, kid, key, period, iv, .. } = key;
+    TrackKey { track, content: place.content, kid, key, period, iv }
 }

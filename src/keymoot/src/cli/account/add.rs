@@ -1,22 +1,34 @@
 //! `keymoot account add`.
 
 use super::args::AccountAddArgs;
+use super::change_account;
 use crate::cli::operator::{Operator, say};
 use keymoot_command::Failure;
-use keymoot_model::{Scheme, Scope};
-use keymoot_service::admin::{NewAccount, OperationOutcome};
+use keymoot_model::{AccountSettings, DocumentChange, Scheme, Scope};
+use keymoot_service::admin::{NewAccount, NewChange, OperationOutcome};
 use keymoot_service::{AccountEntry, CredentialEntry};
 
 pub(super) async fn run(args: AccountAddArgs) -> Result<(), Failure> {
     let operator = Operator::new(&args.config)?;
     let if_absent = args.if_absent;
+    let documents = args.documents.clone().change();
     let account = NewAccount::read(&entry(args)).map_err(Failure::usage)?;
     let id = account.id.clone();
-    say(&match operator.add_account(account, if_absent).await? {
-        OperationOutcome::Unchanged => format!("account {id} exists; nothing was changed\n"),
-        _ => format!("account {id} is added\n"),
-    });
-    Ok(())
+    if operator.add_account(account, if_absent).await? == OperationOutcome::Unchanged {
+        say(&format!("account {id} exists; nothing was changed\n"));
+        return Ok(());
+    }
+    say(&format!("account {id} is added\n"));
+    if documents == DocumentChange::default() {
+        return Ok(());
+    }
+    let settings = AccountSettings { documents, ..AccountSettings::default() };
+    let changed = change_account(&operator, &id, NewChange::Settings(settings)).await;
+    changed.map(|_| ()).map_err(|failure| {
+        failure.hint(format!(
+            "the account is there; keymoot account set {id} gives it its settings of documents"
+        ))
+    })
 }
 
 fn entry(args: AccountAddArgs) -> AccountEntry {
@@ -41,6 +53,7 @@ fn entry(args: AccountAddArgs) -> AccountEntry {
         minimum_scheme: args.minimum_scheme,
         allow_unsigned_packagers: args.allow_unsigned_packagers,
         sha1: None,
+        documents: None,
         credentials: own.chain(further).collect(),
     }
 }

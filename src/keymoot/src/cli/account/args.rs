@@ -7,6 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
+use super::documents::DocumentArgs;
 use crate::cli::args::{ConfigArg, OutputFormat};
 use crate::cli::time_span::TimeSpan;
 use keymoot_model::{AccountId, Consistency, ResponseShape, Scheme, Scope, Sha1Use, TimeStamp, network};
@@ -29,6 +30,9 @@ pub enum AccountCommand {
     Resume(OneAccountArgs),
     /// Remove an account with its credentials. Its keys, contents and policies stay.
     Remove(AccountRemoveArgs),
+    /// Make another seed the one from which the keys of SPEKE's and CPIX's documents derive, for contents that are made
+    /// from now on. Keys of contents that are there stay as they are.
+    RotateSeed(OneAccountArgs),
     /// Let the keys of an account be exported for a while, where the cluster says that this takes two persons.
     OpenExport(OpenExportArgs),
     /// Change the accounts to those that a file declares. It shows the difference, and asks.
@@ -125,6 +129,9 @@ pub struct AccountSetArgs {
     /// feature level 4. See docs/authentication.md.
     #[arg(long, value_parser = sha1_use())]
     pub sha1: Option<Sha1Use>,
+    /// What holds of its documents.
+    #[command(flatten)]
+    pub documents: DocumentArgs,
 }
 
 /// The weakest scheme, or every scheme.
@@ -224,8 +231,8 @@ pub struct ExpiryArgs {
 pub struct CredentialAddArgs {
     /// The account's name.
     pub id: AccountId,
-    /// The credential: encryption, license or policy for SCOPE; mutual-tls, http-ed25519, http-hmac-sha256, digest, basic,
-    /// widevine-aes, widevine-rsa or udrm-sha1 for SCHEME; see docs/authentication.md and docs/key-exchange.md for what
+    /// The credential: encryption, license or policy for SCOPE; mutual-tls, http-ed25519, http-hmac-sha256, aws-sigv4,
+    /// digest, basic, widevine-aes, widevine-rsa or udrm-sha1 for SCHEME; see docs/authentication.md and docs/key-exchange.md for what
     /// FILE must hold.
     #[arg(value_name = "NAME:SCOPE:SCHEME:FILE")]
     pub credential: CredentialArg,
@@ -271,7 +278,7 @@ pub struct AccountAddArgs {
     /// Holds the signing key of requests about policies; a secret file.
     #[arg(long, value_name = "FILE")]
     pub policy_key_file: Option<PathBuf>,
-    /// A credential of another scheme: mutual-tls, http-ed25519, http-hmac-sha256, digest, basic,
+    /// A credential of another scheme: mutual-tls, http-ed25519, http-hmac-sha256, aws-sigv4, digest, basic,
     /// widevine-aes, widevine-rsa or udrm-sha1; see docs/authentication.md and docs/key-exchange.md for
     /// what FILE must hold. May be repeated.
     #[arg(long = "credential", value_name = "NAME:SCOPE:SCHEME:FILE")]
@@ -280,7 +287,7 @@ pub struct AccountAddArgs {
     #[arg(long, value_name = "SCHEME")]
     pub minimum_scheme: Option<Scheme>,
     /// Serve packagers that cannot sign from the allowed networks: the Widevine common encryption API
-    /// without signer, and PlayReady's AcquirePackagingData.
+    /// without signer, PlayReady's AcquirePackagingData, SPEKE and CPIX.
     #[arg(long)]
     pub allow_unsigned_packagers: bool,
     /// A network that may reach the encryption endpoints, such as 10.20.0.0/16 or one address alone. May be repeated;
@@ -302,6 +309,9 @@ pub struct AccountAddArgs {
     /// Succeed and change nothing when the account exists.
     #[arg(long)]
     pub if_absent: bool,
+    /// What holds of its documents.
+    #[command(flatten)]
+    pub documents: DocumentArgs,
 }
 
 /// A credential as the command line has it.

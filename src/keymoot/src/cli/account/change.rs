@@ -46,6 +46,7 @@ fn settings(args: AccountSetArgs) -> AccountSettings {
         minimum_scheme: args.minimum_scheme.map(|minimum| minimum.0),
         allow_unsigned_packagers: args.allow_unsigned_packagers,
         sha1: args.sha1,
+        documents: args.documents.change(),
     }
 }
 
@@ -68,6 +69,17 @@ pub(super) async fn resume(args: OneAccountArgs) -> Result<(), Failure> {
             "account {id} is not suspended, but a restored backup brought it back: keymoot account confirm {id} serves it\n"
         ),
     });
+    Ok(())
+}
+
+pub(super) async fn rotate_seed(args: OneAccountArgs) -> Result<(), Failure> {
+    let operator = Operator::new(&args.config)?;
+    let id = &args.id;
+    change_account(&operator, id, NewChange::RotateDocumentSeed).await?;
+    say(&format!(
+        "account {id} has another seed: keys of documents for contents that are made from now on derive from it.\n\
+         Contents that are there keep their keys; keymoot content rotate gives new documents of one of them other keys\n"
+    ));
     Ok(())
 }
 

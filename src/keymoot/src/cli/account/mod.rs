@@ -6,6 +6,7 @@ mod apply;
 mod args;
 mod change;
 mod credential;
+mod documents;
 mod print;
 
 use super::Failure;
@@ -40,6 +41,7 @@ pub fn run(command: AccountCommand) -> Result<(), Failure> {
         AccountCommand::Suspend(args) => block_on(change::suspend(args)),
         AccountCommand::Resume(args) => block_on(change::resume(args)),
         AccountCommand::Remove(args) => block_on(change::remove(args)),
+        AccountCommand::RotateSeed(args) => block_on(change::rotate_seed(args)),
         AccountCommand::OpenExport(args) => block_on(change::open_export(args)),
         AccountCommand::Apply(args) => block_on(apply::run(args)),
         AccountCommand::Confirm(args) => block_on(change::confirm_restored(args)),

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::documents;
 use crate::cli::args::OutputFormat;
 use crate::cli::clock::{instant, now_ms};
 use keymoot_cluster::{AccountDetails, CredentialUses};
@@ -45,7 +46,10 @@ pub(super) fn one(account: &Account, status: &AccountStatus, output: OutputForma
                     if account.allow_unsigned_packagers { "yes" } else { "no" }.to_owned(),
                 ),
                 ("sha1", status.sha1.to_string()),
-            ] {
+            ]
+            .into_iter()
+            .chain(documents::rows(status))
+            {
                 table.row([name.to_owned(), value]);
             }
             format!("{table}\n{}", credentials(account, status, &[], output))
@@ -70,7 +74,7 @@ fn table(accounts: &[(Account, AccountStatus)]) -> String {
     table.to_string()
 }
 
-fn joined<T: ToString>(parts: &[T], none: &str) -> String {
+pub(super) fn joined<T: ToString>(parts: &[T], none: &str) -> String {
     if parts.is_empty() {
         return none.to_owned();
     }
@@ -209,6 +213,7 @@ fn as_json(account: &Account, status: &AccountStatus) -> Value {
         "created_at_ms": account.created_at_ms,
         "allow_unsigned_packagers": account.allow_unsigned_packagers,
         "sha1": status.sha1,
+        "documents": status.documents,
         "suspended_at_ms": status.suspended_at_ms,
         "restored_from_ms": status.restored_from_ms,
     })

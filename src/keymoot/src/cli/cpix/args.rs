@@ -30,6 +30,10 @@ pub struct CheckArgs {
     /// The account, which Widevine's data name.
     #[arg(long, value_name = "ACCOUNT", default_value = "example")]
     pub account: AccountId,
+    /// A declaration of accounts, whose settings for that account hold: systems, URIs, what must not share a key, whether
+    /// keys leave encrypted only. See config/accounts.example.toml.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["fairplay_uri", "aes128_uri", "clear_key_urls", "playready_la_url"])]
+    pub accounts_file: Option<PathBuf>,
     /// The URI of FairPlay keys: {kid}, {kid_hex}, {iv_hex} and {base64} in it stand for parts of the key.
     #[arg(long, value_name = "URI", default_value = "skd://{kid}")]
     pub fairplay_uri: FairPlayUri,

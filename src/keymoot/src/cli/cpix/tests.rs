@@ -49,6 +49,24 @@ fn the_json_holds_the_same() {
 }
 
 #[test]
+fn a_declarations_settings_hold_for_its_account() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("accounts.toml");
+    let text = "[[account]]\nid = \"studio\"\n[account.documents]\nencrypted_only = true\nsystems = [\"fairplay\"]\n";
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let of = |id: &str| {
+        settings(&check_args(
+            &golden("speke-2.0-cbcs.request.xml"),
+            &["--accounts-file", file, "--account", id],
+        ))
+    };
+    let own = of("studio").unwrap();
+    assert!(own.demands_encryption && own.systems == [keymoot_cpix::DrmSystem::FairPlay]);
+    assert!(of("other").unwrap_err().message().contains("declares no account other"));
+}
+
+#[test]
 fn what_would_be_refused_is_a_mistake_of_usage_and_what_cannot_be_read_is_not() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("request.xml");

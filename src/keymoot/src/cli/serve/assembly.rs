@@ -63,7 +63,9 @@ pub fn assemble_api(
     let refused = ["requests", "new_keys"]
         .map(|limit| metrics.account_limit_refusals_total.with_label_values(&[limit]));
     let limits = Arc::new(AccountLimits::new(&config.account_limits(), refused));
-    let keys = Keys::new(cluster.clone(), keyring.clone()).with_limits(limits.clone());
+    let keys =
+        Keys::new(cluster.clone(), keyring.clone()).with_limits(limits.clone()).with_metrics(metrics.clone());
+    keys.take_up_late_notes().map_err(Failure::runtime)?;
     let policies = Policies::new(cluster.clone());
     let licenses = Licenses::new(LicenseParts {
         keys: keys.clone(),
