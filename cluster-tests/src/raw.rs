@@ -18,6 +18,9 @@ const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// No answer has nearly so many headers.
 const HEADERS_MAX: usize = 64;
 
+/// The name by which requests call every node.
+pub const HOST: &str = "keymoot";
+
 /// An answer, unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -99,7 +102,7 @@ pub fn parse(buffer: &[u8]) -> Result<Option<(Answer, usize)>, RigError> {
 
 /// The bytes of a request with the headers the rig always sends.
 pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let mut bytes = format!("{method} {target} HTTP/1.1\r\nHost: keymoot\r\n").into_bytes();
+    let mut bytes = format!("{method} {target} HTTP/1.1\r\nHost: {HOST}\r\n").into_bytes();
     for (name, value) in headers {
         bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
     }

@@ -1,9 +1,13 @@
 //! Programs of the system that the rig runs to their end; every failure carries their output.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::RigError;
+
+/// Where `scripts/real-clients` installs Python's packages.
+const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/real-clients/python");
 
 /// Runs a program and returns its output.
 ///
@@ -36,6 +40,19 @@ pub fn run_with_input(program: &str, arguments: &[&str], input: &str) -> Result<
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(failed(&String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Runs a script of Python with the packages that `scripts/real-clients` installs.
+///
+/// # Errors
+/// As for [`run`]; when the packages are missing.
+pub fn python(arguments: &[&str]) -> Result<String, RigError> {
+    if !Path::new(PYTHON).is_dir() {
+        return Err(RigError::Program(format!("there is no {PYTHON}: run scripts/real-clients")));
+    }
+    let path = format!("PYTHONPATH={PYTHON}");
+    let python = [path.as_str(), "python3", "-B"];
+    run("env", &[&python[..], arguments].concat())
 }
 
 /// Runs a program in a network namespace.

@@ -25,12 +25,11 @@ pub struct BareServer {
 }
 
 impl BareServer {
-    /// Starts the running program again as the server of `read`, and of `license` at paths that end
-    /// in that word. Each must be one line.
+    /// Starts the running program again as the server of the answers to reads, to license requests and to documents.
     ///
     /// # Errors
     /// When it cannot be started or does not report its address.
-    pub fn start(read: &str, license: &str) -> Result<Self, RigError> {
+    pub fn start(answers: &[String; 3]) -> Result<Self, RigError> {
         let program = std::env::current_exe().map_err(RigError::io("cannot find this program"))?;
         let mut command = Command::new(program);
         command.arg(ARGUMENT).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -38,7 +37,9 @@ impl BareServer {
         let mut server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
         let broken = || RigError::Program("the bare server has no pipes".to_owned());
         let stdin = server.child.stdin.as_mut().ok_or_else(broken)?;
-        writeln!(stdin, "{read}\n{license}")
+        // A line's end would end the answer, too; a space is as long.
+        let lines = answers.each_ref().map(|answer| answer.replace('\n', " "));
+        writeln!(stdin, "{}", lines.join("\n"))
             .map_err(RigError::io("cannot give the bare server its answers"))?;
         let mut line = String::new();
         BufReader::new(server.child.stdout.as_mut().ok_or_else(broken)?)
@@ -65,7 +66,7 @@ impl Drop for BareServer {
     }
 }
 
-/// Serves the first two lines of standard input until standard input ends.
+/// Serves the first three lines of standard input until standard input ends.
 ///
 /// # Errors
 /// When it cannot listen on loopback.
@@ -75,13 +76,18 @@ pub fn serve_standard_input() -> Result<(), RigError> {
         std::io::stdin().read_line(&mut line).map_err(RigError::io("cannot read the answers to give"))?;
         Ok::<_, RigError>(Bytes::from(line.trim_end().to_owned()))
     };
-    let (read, license) = (line()?, line()?);
+    let answers = [line()?, line()?, line()?];
     actix_web::rt::System::new().block_on(async move {
         let server = HttpServer::new(move || {
-            let (read, license) = (read.clone(), license.clone());
+            let [read, license, document] = answers.clone();
             let answer = move |request: HttpRequest, body: Bytes| {
-                let is_license = request.path().ends_with("/license");
-                answer(body, if is_license { license.clone() } else { read.clone() })
+                let path = request.path();
+                let own = match () {
+                    () if path.ends_with("/license") => &license,
+                    () if path.starts_with("/speke/") => &document,
+                    () => &read,
+                };
+                answer(body, own.clone())
             };
             App::new().default_service(web::to(answer))
         })

@@ -6,6 +6,7 @@ use tokio_rustls::TlsConnector;
 
 use super::http::HttpConnection;
 use crate::signed::WIDEVINE;
+use crate::speke::{Document, Encryptor, Version};
 use crate::{Cluster, KeyAnswer, RigError, Signer, license, raw, wait, widevine};
 
 /// The number of connections that create them.
@@ -94,6 +95,19 @@ pub fn licenses(cluster: &Cluster, contents: &[Content]) -> Vec<Vec<u8>> {
         license::request(&player, license::CLEAR_KEY, &player.custom_data(&content.name, &[]), &challenge)
     };
     contents.iter().map(license).collect()
+}
+
+/// The tracks of a film for an encryptor.
+const ENCRYPTED: [&str; 8] =
+    ["SD", "HD1", "HD2", "UHD1", "UHD2", "STEREO_AUDIO", "MULTICHANNEL_AUDIO_3_6", "MULTICHANNEL_AUDIO_7"];
+
+/// Documents of eight keys for three systems each, signed now.
+pub fn documents(encryptor: &Encryptor, count: usize) -> Vec<Vec<u8>> {
+    let request = |name: &String| {
+        let document = Document::of_tracks(name, &ENCRYPTED, None).text(Version::Speke2_0);
+        encryptor.request(Version::Speke2_0, &document)
+    };
+    names(count).iter().map(request).collect()
 }
 
 /// Sends each request once, spread over the servers, and returns the answers in the same order.

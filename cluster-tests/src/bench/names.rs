@@ -23,6 +23,7 @@ pub enum Name {
     BareTwo,
     BareThree,
     BareLicense,
+    BareDocument,
     Create,
     CreateAtLeader,
     CreateAtFollowers,
@@ -40,6 +41,7 @@ pub enum Name {
     Widevine,
     WidevineCreate,
     License,
+    Document,
     Mixed,
     TlsCreate,
     TlsRead,
@@ -47,11 +49,12 @@ pub enum Name {
 
 impl Name {
     /// All workloads.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::BareOne,
         Self::BareTwo,
         Self::BareThree,
         Self::BareLicense,
+        Self::BareDocument,
         Self::Create,
         Self::EtcdPut,
         Self::CreateAtLeader,
@@ -69,15 +72,17 @@ impl Name {
         Self::Widevine,
         Self::WidevineCreate,
         Self::License,
+        Self::Document,
         Self::Mixed,
         Self::TlsCreate,
         Self::TlsRead,
     ];
     /// The workloads that the ratios need.
-    pub const FOR_RATIOS: [Self; 10] = [
+    pub const FOR_RATIOS: [Self; 12] = [
         Self::BareOne,
         Self::BareTwo,
         Self::BareLicense,
+        Self::BareDocument,
         Self::Create,
         Self::EtcdPut,
         Self::Read,
@@ -85,6 +90,7 @@ impl Name {
         Self::ReadAtLeader,
         Self::ReadAtFollowers,
         Self::License,
+        Self::Document,
     ];
     /// The workloads that compare Keymoot with etcd.
     pub const BESIDE_ETCD: [Self; 4] = [Self::Create, Self::EtcdPut, Self::Read, Self::EtcdGet];
@@ -98,6 +104,9 @@ impl Name {
             Self::BareThree => ("bare-3", Bare(3), "the same answer from three"),
             Self::BareLicense => {
                 ("bare-3-licenses", Bare(3), "the answer of a license from three bare servers")
+            }
+            Self::BareDocument => {
+                ("bare-3-documents", Bare(3), "the answer of a document from three bare servers")
             }
             Self::Create => ("create", Keymoot, "signed POST for new content, at all nodes"),
             Self::CreateAtLeader => ("create-at-leader", Keymoot, "creates at the leader only"),
@@ -124,6 +133,9 @@ impl Name {
                 ("widevine-create", Keymoot, "the same for new content: five keys are made")
             }
             Self::License => ("license", Keymoot, "Clear Key license, at all nodes"),
+            Self::Document => {
+                ("document", Keymoot, "SPEKE 2.0: a known document of eight keys for three systems, SigV4")
+            }
             Self::Mixed => ("mixed", Keymoot, "19 GETs and one create of every 20, at all nodes"),
             Self::TlsCreate => {
                 ("tls-create", KeymootTls, "POST for new content, proved by a client certificate")

@@ -11,6 +11,7 @@ use super::known::{self, Content};
 use super::machine;
 use super::names::System;
 use super::rounds::Watched;
+use crate::speke::{self, Encryptor};
 use crate::{Cluster, Options, RigError, metrics};
 
 const BARE_SERVERS: usize = 3;
@@ -27,8 +28,10 @@ pub struct Peers {
     pub etcd: Option<EtcdCluster>,
     /// The bare servers.
     pub bare: Vec<BareServer>,
-    /// The sizes in bytes of the answers to reads and to license requests.
-    pub answer_bytes: [usize; 2],
+    /// Who sends documents of SPEKE.
+    pub encryptor: Encryptor,
+    /// The sizes in bytes of the answers to reads, to license requests and to documents.
+    pub answer_bytes: [usize; 3],
     front: Option<Front>,
     dir: TempDir,
 }
@@ -42,15 +45,16 @@ impl Peers {
         let dir = TempDir::with_prefix("keymoot-bench-").map_err(RigError::io("cannot make a directory"))?;
         let keymoot = Options::default().dir(dir.path().join("keymoot")).start()?;
         let contents = known::contents(keymoot.signer(), &keymoot.addresses(), contents)?;
-        let (read, license) = (answer(&keymoot, &contents, false)?, answer(&keymoot, &contents, true)?);
-        let bare = (0..BARE_SERVERS).map(|_| BareServer::start(&read, &license)).collect::<Result<_, _>>()?;
+        let encryptor = speke::add_account(&keymoot, &["--if-absent"])?;
+        let answers = answers(&keymoot, &contents, &encryptor)?;
+        let bare = (0..BARE_SERVERS).map(|_| BareServer::start(&answers)).collect::<Result<_, _>>()?;
         let etcd = with_etcd.then(|| EtcdCluster::start(dir.path())).transpose()?;
         if let Some(etcd) = &etcd {
             EtcdLoad::fill(&etcd.endpoints, contents.len() as u64)?;
         }
-        let answer_bytes = [read.len(), license.len()];
+        let answer_bytes = answers.each_ref().map(String::len);
         let leader = keymoot.node(keymoot.leader()?)?.api;
-        Ok(Self { keymoot, leader, contents, etcd, bare, answer_bytes, front: None, dir })
+        Ok(Self { keymoot, leader, contents, etcd, bare, encryptor, answer_bytes, front: None, dir })
     }
 
     /// A description of the disk.
@@ -135,13 +139,18 @@ impl Watched for Peers {
     }
 }
 
-/// Keymoot's answer to a read, or to a license request.
-fn answer(keymoot: &Cluster, contents: &[Content], license: bool) -> Result<String, RigError> {
+/// Keymoot's answers to a read, to a license request and to a document.
+fn answers(keymoot: &Cluster, contents: &[Content], encryptor: &Encryptor) -> Result<[String; 3], RigError> {
     let node = keymoot.node(keymoot.leader()?)?.api;
     let some = contents.get(..1).ok_or_else(|| RigError::Program("no content is known".to_owned()))?;
-    let requests =
-        if license { known::licenses(keymoot, some) } else { known::reads(keymoot.signer(), some) };
-    let answer = known::send_all(&[node], None, requests)?.pop();
-    let body = answer.map(|answer| answer.body).unwrap_or_default();
-    String::from_utf8(body).map_err(|_| RigError::Answer("the answer is no text".to_owned()))
+    let answer = |requests: Vec<Vec<u8>>| {
+        let answer = known::send_all(&[node], None, requests)?.pop();
+        let body = answer.map(|answer| answer.body).unwrap_or_default();
+        String::from_utf8(body).map_err(|_| RigError::Answer("the answer is no text".to_owned()))
+    };
+    Ok([
+        answer(known::reads(keymoot.signer(), some))?,
+        answer(known::licenses(keymoot, some))?,
+        answer(known::documents(encryptor, 1))?,
+    ])
 }

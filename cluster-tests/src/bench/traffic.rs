@@ -16,6 +16,31 @@ impl Traffic for Ring {
     }
 }
 
+/// The same requests again and again, which are signed anew before each round: a signature of AWS's kind ends after some
+/// minutes.
+pub struct Resigned {
+    sign: Box<dyn Fn() -> Vec<Vec<u8>> + Send + Sync>,
+    ring: RwLock<Ring>,
+}
+
+impl Resigned {
+    /// What `sign` signs.
+    pub fn new(sign: impl Fn() -> Vec<Vec<u8>> + Send + Sync + 'static) -> Self {
+        Self { ring: RwLock::new(Ring(sign())), sign: Box::new(sign) }
+    }
+}
+
+impl Traffic for Resigned {
+    fn prepare(&self, _requests: usize) {
+        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Ring((self.sign)());
+    }
+
+    fn write_request(&self, client: usize, serial: u64, out: &mut Vec<u8>) {
+        let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
+        ring.write_request(client, serial, out);
+    }
+}
+
 type Make = Box<dyn Fn(u64) -> Vec<u8> + Send + Sync>;
 
 /// Requests that are all different: for contents that do not exist yet.

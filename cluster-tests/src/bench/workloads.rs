@@ -9,11 +9,11 @@ use super::known;
 use super::load::{self, Load as _, Outcome, Plan};
 use super::names::Name;
 use super::peers::Peers;
-use super::traffic::{Fresh, Mixed, Ring};
+use super::traffic::{Fresh, Mixed, Resigned, Ring};
 use crate::signed::WIDEVINE;
 use crate::{RigError, Signer, raw};
 
-/// The number of existing live streams, and of contents with five tracks.
+/// The number of existing live streams, of contents with five tracks, and of known documents.
 const KNOWN_STREAMS: usize = 200;
 
 /// A workload that is ready to run.
@@ -79,6 +79,7 @@ pub fn workload(name: Name, peers: &Peers) -> Result<Workload, RigError> {
         Name::BareTwo => at(&peers.bare_addresses(2), gets()),
         Name::BareThree => at(&peers.bare_addresses(3), gets()),
         Name::BareLicense => at(&peers.bare_addresses(3), ring(known::licenses(&peers.keymoot, contents))),
+        Name::BareDocument => at(&peers.bare_addresses(3), documents(peers)),
         Name::Create => at(&all, creates(signer, name)),
         Name::CreateAtLeader => at(&[leader], creates(signer, name)),
         Name::CreateAtFollowers => at(&followers, creates(signer, name)),
@@ -97,6 +98,10 @@ pub fn workload(name: Name, peers: &Peers) -> Result<Workload, RigError> {
             at(&all, Arc::new(Fresh::new(make)))
         }
         Name::License => at(&all, ring(known::licenses(&peers.keymoot, contents))),
+        Name::Document => {
+            known::send_all(&all, None, known::documents(&peers.encryptor, KNOWN_STREAMS))?;
+            at(&all, documents(peers))
+        }
         Name::Mixed => at(&all, Arc::new(Mixed { reads: gets(), creates: fresh(signer, name) })),
         Name::TlsCreate | Name::TlsRead => behind_tls(name, peers),
         Name::EtcdPut => etcd(EtcdLoad::puts(&peers.etcd()?.endpoints, name.text())),
@@ -120,6 +125,11 @@ fn behind_tls(name: Name, peers: &Peers) -> Result<Workload, RigError> {
     };
     let http = Http { servers, tls: Some(front.tls.clone()), traffic };
     Ok(Workload { name, load: Loading::Http(Arc::new(http)) })
+}
+
+fn documents(peers: &Peers) -> Arc<dyn Traffic> {
+    let encryptor = peers.encryptor.clone();
+    Arc::new(Resigned::new(move || known::documents(&encryptor, KNOWN_STREAMS)))
 }
 
 fn ring(requests: Vec<Vec<u8>>) -> Arc<dyn Traffic> {

@@ -9,7 +9,7 @@ use cluster_tests::bench::figures::{Row, table};
 use cluster_tests::bench::names::{Name, System};
 use cluster_tests::bench::node_counts::{self, Count};
 use cluster_tests::bench::peers::Peers;
-use cluster_tests::bench::ratios::{one_client_create, open_loop_ratios, ratios};
+use cluster_tests::bench::ratios::{one_client_create, one_client_document, open_loop_ratios, ratios};
 use cluster_tests::bench::rounds::{Rounds, Watched as _};
 use cluster_tests::bench::workloads::{Workload, workload};
 use cluster_tests::bench::{bare, machine};
@@ -159,9 +159,11 @@ fn peers(arguments: &Arguments) -> Result<Value, RigError> {
     let mut figures = arguments.head(&peers.disk());
     let more = json!({
         "fsync_ms": fsync_ms, "answer_bytes": peers.answer_bytes[0],
-        "license_answer_bytes": peers.answer_bytes[1], "ratios_of_clients": of, "ratios": ratios(&rows, of),
+        "license_answer_bytes": peers.answer_bytes[1], "document_answer_bytes": peers.answer_bytes[2],
+        "ratios_of_clients": of, "ratios": ratios(&rows, of),
         "ratios_in_open_loop": open_loop_ratios(&rows),
         "one_client_create": one_client_create(&rows, fsync_ms),
+        "one_client_document": one_client_document(&rows),
     });
     print!("{}", table(&rows));
     println!("{more:#}");

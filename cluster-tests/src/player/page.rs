@@ -1,19 +1,19 @@
 //! The page with the player, and its state as seen from outside.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
 
-use super::Browser;
+use super::{Browser, Program};
 use crate::RigError;
 use crate::wait::{pause, wait_until};
 use crate::web::{Asked, Served, WebServer};
 
 const PAGE: &str = include_str!("page.html");
-/// The directory into which `scripts/real-clients` installs Shaka Player.
-const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/real-clients");
+/// What Shaka Player is told, where a test has no words of its own for it.
+const SHAKA: &str = include_str!("shaka.js");
 
 /// The time limit for a displayed frame to be reported.
 const FRAME_WITHIN: Duration = Duration::from_millis(300);
@@ -37,37 +37,55 @@ pub struct Playback {
     pub frames: u32,
     /// Whether it reached the film's end.
     pub ended: bool,
-    /// The player's error code, and the name of its category.
+    /// The player's error code, and what it says of it.
     pub error: Option<String>,
     /// `host:port` of the server that answered each license request, in order.
     pub licensed_by: Vec<String>,
 }
 
 impl Player {
-    /// Starts a browser on a page that can play the media in `dir`.
+    /// Starts a browser on a page where Shaka Player can play the media in `dir`; it takes license URLs.
     ///
     /// # Errors
     /// When browser or player is missing.
     pub fn start(dir: &Path) -> Result<Self, RigError> {
-        let script = shaka_player()?;
-        let script = std::fs::read(&script).map_err(RigError::at("read", &script))?;
-        let dir = dir.to_owned();
-        let media = WebServer::start(move |asked| served(asked, &dir, &script))?;
-        let browser = Browser::start()?;
-        browser.open(&media.url("/"))?;
-        Ok(Self { browser, media })
+        Self::start_as(Program::Shaka, SHAKA, dir)
     }
 
-    /// Starts to play a manifest of the directory. Licenses are requested from the first of these
-    /// URLs, and from the next when there is no answer.
+    /// The same for any player. `start` defines the function of that name, which is called with the manifest and what
+    /// [`Self::play`] is given, and plays in `video`; it may tell the page's `failed` and `seen`.
+    ///
+    /// # Errors
+    /// When browser or player is missing.
+    pub fn start_as(program: Program, start: &str, dir: &Path) -> Result<Self, RigError> {
+        let (script, start, dir) = (program.script()?, start.to_owned(), dir.to_owned());
+        let media = WebServer::start(move |asked| served(asked, &dir, [&script, start.as_bytes()]))?;
+        let player = Self { browser: Browser::start()?, media };
+        player.reopen()?;
+        Ok(player)
+    }
+
+    /// The page's origin, as browsers name it to other sites.
+    pub fn origin(&self) -> String {
+        self.media.url("")
+    }
+
+    /// Opens the page anew, with nothing played yet.
+    ///
+    /// # Errors
+    /// When the browser cannot.
+    pub fn reopen(&self) -> Result<(), RigError> {
+        self.browser.open(&self.media.url("/"))
+    }
+
+    /// Starts to play a manifest of the directory. What is told beside it is the start's to understand: for
+    /// [`Self::start`] license URLs, of which the first is asked, and the next when there is no answer.
     ///
     /// # Errors
     /// When the page fails; a film that cannot be played shows in [`Playback::error`].
-    pub fn play(&self, manifest: &str, license_urls: &[String]) -> Result<(), RigError> {
+    pub fn play(&self, manifest: &str, more: &[String]) -> Result<(), RigError> {
         let manifest = self.media.url(&format!("/{manifest}"));
-        self.browser
-            .run("play(arguments[0], arguments[1]);", &[json!(manifest), json!(license_urls)])
-            .map(drop)
+        self.browser.run("play(arguments[0], arguments[1]);", &[json!(manifest), json!(more)]).map(drop)
     }
 
     /// The present state.
@@ -140,10 +158,11 @@ impl Player {
     }
 }
 
-fn served(asked: &Asked, dir: &Path, script: &[u8]) -> Served {
+fn served(asked: &Asked, dir: &Path, [player, start]: [&[u8]; 2]) -> Served {
     match asked.path.as_str() {
         "/" => Served::ok("text/html; charset=utf-8", PAGE),
-        "/shaka-player.js" => Served::ok("text/javascript", script),
+        "/player.js" => Served::ok("text/javascript", player),
+        "/start.js" => Served::ok("text/javascript", start),
         // Only plain names are served, so that no path leads out of the directory.
         path => match path.strip_prefix('/').filter(|name| !name.contains(['/', '%'])) {
             Some(name) => std::fs::read(dir.join(name))
@@ -154,19 +173,10 @@ fn served(asked: &Asked, dir: &Path, script: &[u8]) -> Served {
 }
 
 fn media_type(name: &str) -> &'static str {
-    if name.ends_with(".mpd") { "application/dash+xml" } else { "video/mp4" }
-}
-
-fn shaka_player() -> Result<PathBuf, RigError> {
-    let missing =
-        || RigError::Program(format!("there is no Shaka Player in {INSTALLED}: run scripts/real-clients"));
-    let folders = std::fs::read_dir(INSTALLED).map_err(|_| missing())?;
-    let is_player = |path: &PathBuf| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("shaka-player-"))
-    };
-    let folder = folders.filter_map(|entry| entry.ok().map(|entry| entry.path())).find(is_player);
-    folder
-        .map(|folder| folder.join("shaka-player.compiled.js"))
-        .filter(|path| path.is_file())
-        .ok_or_else(missing)
+    match name.rsplit('.').next() {
+        Some("mpd") => "application/dash+xml",
+        Some("m3u8") => "application/vnd.apple.mpegurl",
+        Some("ts") => "video/mp2t",
+        _ => "video/mp4",
+    }
 }

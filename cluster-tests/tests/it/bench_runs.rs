@@ -46,8 +46,9 @@ fn every_workload_is_measured_and_its_figures_fill_the_page() {
         assert!(of_name.iter().any(answered), "{name}: {of_name:?}");
     }
     let ratios = figures["ratios"].as_object().unwrap();
-    assert_eq!(ratios.len(), if has_etcd { 6 } else { 3 }, "{ratios:?}");
+    assert_eq!(ratios.len(), if has_etcd { 7 } else { 4 }, "{ratios:?}");
     assert!(figures["one_client_create"]["fsync_ms"].as_f64().unwrap() > 0.0);
+    assert!(figures["one_client_document"]["p99_ms"].as_f64().unwrap() > 0.0);
 
     let page = dir.path().join("performance.md");
     std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md"), &page).unwrap();

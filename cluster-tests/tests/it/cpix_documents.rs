@@ -3,6 +3,7 @@
 //! PyPI `cpix` parses every golden answer of `src/cpix` and finds its references sound; OpenSSL decrypts a document
 //! whose keys are encrypted to two recipients. `keymoot cpix check` takes each golden's request as it is.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -12,12 +13,13 @@ use cluster_tests::{binary, tool};
 use keymoot_cpix::{PolicySignals, Protocol, Request, Settings, SuppliedKey};
 use keymoot_crypto::ContentKey;
 
-/// Where `scripts/real-clients` installs Python's packages.
-const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/real-clients/python");
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/cpix_documents.py");
-const GOLDENS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../src/cpix/goldens");
+/// By what the goldens' keys differ from their key ids.
+const PROTECTED: u8 = 0x5a;
+const CLEAR: u8 = 0xa5;
+pub(super) const GOLDENS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../src/cpix/goldens");
 
-fn goldens(ending: &str) -> Vec<PathBuf> {
+pub(super) fn goldens(ending: &str) -> Vec<PathBuf> {
     let files = std::fs::read_dir(GOLDENS).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = files.filter(|path| path.to_str().unwrap().ends_with(ending)).collect();
     files.sort();
@@ -25,26 +27,35 @@ fn goldens(ending: &str) -> Vec<PathBuf> {
     files
 }
 
-fn python(arguments: &[&str]) {
-    assert!(
-        Path::new(PYTHON).join("cpix").is_dir(),
-        "there is no PyPI cpix in {PYTHON}: run scripts/real-clients"
-    );
-    let path = format!("PYTHONPATH={PYTHON}");
-    let whole: Vec<&str> =
-        [path.as_str(), "python3", "-B", SCRIPT].into_iter().chain(arguments.iter().copied()).collect();
-    tool::run("env", &whole).unwrap();
+/// What the script prints.
+pub(super) fn python(arguments: &[&str]) -> String {
+    tool::python(&[&[SCRIPT], arguments].concat()).unwrap()
+}
+
+/// The keys that the script finds by their key ids, all in hexadecimal.
+pub(super) fn keys(arguments: &[&str]) -> BTreeMap<String, String> {
+    serde_json::from_str(&python(arguments)).unwrap()
+}
+
+/// The keys that were supplied for the goldens.
+fn assert_follow_from_key_ids(keys: &BTreeMap<String, String>, masks: &[u8]) {
+    let bytes = |hex: &str| base16ct::lower::decode_vec(hex).unwrap();
+    for (kid, key) in keys {
+        let (kid, key) = (bytes(kid), bytes(key));
+        let is_by = |mask: &u8| kid.iter().map(|byte| byte ^ mask).eq(key.iter().copied());
+        assert!(masks.iter().any(is_by), "another key");
+    }
 }
 
 #[test]
 fn every_golden_answer_is_read_by_another_implementation_and_its_content_is_sound() {
     for answer in goldens(".answer.xml") {
-        python(&["validate", answer.to_str().unwrap()]);
+        assert_follow_from_key_ids(&keys(&["validate", answer.to_str().unwrap()]), &[PROTECTED, CLEAR]);
     }
 }
 
 /// A key of RSA and a certificate for it, by OpenSSL: the path of the key, and the certificate in base64.
-fn recipient(dir: &Path, name: &str) -> (String, String) {
+pub(super) fn recipient(dir: &Path, name: &str) -> (String, String) {
     let file = |ending: &str| dir.join(format!("{name}.{ending}")).display().to_string();
     let (key, certificate) = (file("key"), file("crt"));
     let subject = format!("/CN={name}");
@@ -72,35 +83,41 @@ fn recipient(dir: &Path, name: &str) -> (String, String) {
     (key, STANDARD.encode(std::fs::read(certificate).unwrap()))
 }
 
+/// The same request with a list of recipients.
+pub(super) fn encrypted_to<const N: usize>(request: &str, certificates: [&str; N]) -> String {
+    let delivery = |certificate: &str| {
+        format!(
+            "<cpix:DeliveryData><cpix:DeliveryKey><ds:X509Data xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\">\
+             <ds:X509Certificate>{certificate}</ds:X509Certificate></ds:X509Data></cpix:DeliveryKey></cpix:DeliveryData>"
+        )
+    };
+    let deliveries: String = certificates.map(delivery).concat();
+    let list = format!("<cpix:DeliveryDataList>{deliveries}</cpix:DeliveryDataList><cpix:ContentKeyList>");
+    request.replace("<cpix:ContentKeyList>", &list)
+}
+
 #[test]
 fn openssl_decrypts_what_is_encrypted_to_each_of_two_recipients() {
     let dir = tempfile::tempdir().unwrap();
     let recipients = ["one", "other"].map(|name| recipient(dir.path(), name));
-    let deliveries: String = recipients
-        .iter()
-        .map(|(_, certificate)| {
-            format!(
-                "<cpix:DeliveryData><cpix:DeliveryKey><ds:X509Data xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\">\
-                 <ds:X509Certificate>{certificate}</ds:X509Certificate></ds:X509Data></cpix:DeliveryKey></cpix:DeliveryData>"
-            )
-        })
-        .collect();
     let request = std::fs::read_to_string(Path::new(GOLDENS).join("speke-2.0-cbcs.request.xml")).unwrap();
-    let list = format!("<cpix:DeliveryDataList>{deliveries}</cpix:DeliveryDataList><cpix:ContentKeyList>");
-    let request = request.replace("<cpix:ContentKeyList>", &list);
+    let request = encrypted_to(&request, recipients.each_ref().map(|(_, certificate)| certificate.as_str()));
 
     let settings = Settings::new("demo".parse().unwrap());
     let request = Request::parse(request.as_bytes(), Protocol::Speke2_0, &settings).unwrap();
     let supply = |kid: keymoot_model::Kid| SuppliedKey {
         kid,
-        key: ContentKey::from_bytes(&kid.as_bytes().map(|byte| byte ^ 0x5a)),
+        key: ContentKey::from_bytes(&kid.as_bytes().map(|byte| byte ^ PROTECTED)),
         iv: None,
         signals: PolicySignals::default(),
     };
-    let keys: Vec<_> = request.wanted().keys.iter().map(|wanted| supply(wanted.kid)).collect();
+    let supplied: Vec<_> = request.wanted().keys.iter().map(|wanted| supply(wanted.kid)).collect();
+    let keys_wanted = supplied.len();
     let answer = dir.path().join("answer.xml");
-    std::fs::write(&answer, &*request.answer(&keys, &settings).unwrap()).unwrap();
-    python(&["decrypt", answer.to_str().unwrap(), &recipients[0].0, &recipients[1].0]);
+    std::fs::write(&answer, &*request.answer(&supplied, &settings).unwrap()).unwrap();
+    let opened = keys(&["decrypt", answer.to_str().unwrap(), &recipients[0].0, &recipients[1].0]);
+    assert_eq!(opened.len(), keys_wanted);
+    assert_follow_from_key_ids(&opened, &[PROTECTED]);
 }
 
 #[test]

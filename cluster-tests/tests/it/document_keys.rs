@@ -105,8 +105,8 @@ fn ask(node: SocketAddr, document: &str) -> Answer {
 
 /// The keys of an answer, by their key ids.
 fn keys_of(answer: &Answer) -> Keys {
-    let text = answer.text();
-    assert_eq!(answer.status, 200, "{text}");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let text = String::from_utf8_lossy(&answer.body);
     let sixteen = |bytes: Vec<u8>| -> [u8; 16] { bytes.try_into().unwrap() };
     let keys = text.split("<c:ContentKey ").skip(1).map(|element| {
         let kid = element.split("kid=\"").nth(1).unwrap().split('"').next().unwrap().replace('-', "");

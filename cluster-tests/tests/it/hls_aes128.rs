@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use cluster_tests::audit::{Follower, Told};
 use cluster_tests::media::{self, Stream};
 use cluster_tests::raw::{self, Answer, percent_encode, request};
 use cluster_tests::{Cluster, Options, Signer, binary, search, secret_file, signed as hexed};
@@ -184,6 +185,57 @@ fn nobody_gets_a_key_by_hls_without_a_token_or_a_signature_for_it() {
     }
 }
 
+/// What is answered to HEAD, with all that is sent behind its headers.
+fn head(node: SocketAddr, target: &str) -> Answer {
+    let closing = [("Connection", "close")];
+    raw::exchange_streamed(node, &request("HEAD", target, &closing, &[]), raw::ANSWER_WITHIN).unwrap()
+}
+
+#[test]
+fn the_head_of_a_key_is_judged_and_audited_like_the_key_and_holds_none() {
+    let cluster = Cluster::start().unwrap();
+    let (signer, players, node) = (cluster.signer(), cluster.license_signer(), cluster.addresses()[1]);
+    let [uri, source, _] = key_info(node, signer, "film", "");
+    key_info(node, signer, "other", "");
+    let (kid_target, token_target) = (target_of(&uri), target_of(&source));
+    let kid = kid_target.rsplit('/').next().unwrap().replace('-', "");
+    let kid = STANDARD.encode(base16ct::lower::decode_vec(&kid).unwrap());
+    let data = players.custom_data("film", &[("method", "GET")]);
+    let (text, signature) = (STANDARD.encode(&data), players.signature(&data));
+    let bound = format!("custom_data={}&signature={}", percent_encode(&text), percent_encode(&signature));
+    let by = |query: &str| format!("{kid_target}?{query}");
+    let mut follower = Follower::new(cluster.nodes()[1].config()).unwrap();
+    for (what, target, action) in [
+        ("a token", token_target, "key.read"),
+        ("a signature", by(&signed(&players, "film")), "key.play"),
+        ("a signature for GET", by(&bound), "key.play"),
+    ] {
+        let (head, get) = (head(node, &target), get(node, &target));
+        assert_eq!((head.status, get.status), (200, 200), "{what}");
+        assert!(head.body.is_empty(), "{what}: {} bytes came behind the head", head.body.len());
+        for name in ["content-length", "content-type", "cache-control", "access-control-allow-origin"] {
+            assert_eq!(head.header(name), get.header(name), "{what}: {name}");
+        }
+        let told = follower.fresh().unwrap();
+        let done = told.iter().filter(|told| told.text("outcome") == "done" && told.text("action") == action);
+        assert_eq!(done.filter(|told| told.kids() == [kid.as_str()]).count(), 2, "{what}: {told:?}");
+    }
+    for (what, target, status) in [
+        ("unsigned", kid_target.clone(), 401),
+        ("a scrambler's signature", by(&signed(signer, "film")), 401),
+        ("another content's signature", by(&signed(&players, "other")), 404),
+        ("key-info, which makes keys", key_info_target(signer, "film", ""), 400),
+    ] {
+        assert_eq!(head(node, &target).status, status, "{what}");
+    }
+    let refused = |told: &&Told| told.text("outcome") == "refused" && told.text("action") == "key.play";
+    assert_eq!(
+        follower.fresh().unwrap().iter().filter(refused).count(),
+        2,
+        "the refused heads are told, too"
+    );
+}
+
 #[test]
 fn a_page_of_another_site_asks_first_fetches_a_key_and_reads_why_it_gets_none() {
     let cluster =
@@ -208,7 +260,7 @@ fn a_page_of_another_site_asks_first_fetches_a_key_and_reads_why_it_gets_none() 
         assert_eq!(foreign.header("access-control-allow-origin"), None, "{method} {status}");
     }
     let preflight = ask("OPTIONS", &target, "https://own.example");
-    assert_eq!(preflight.header("access-control-allow-methods"), Some("GET, OPTIONS"));
+    assert_eq!(preflight.header("access-control-allow-methods"), Some("GET, HEAD, OPTIONS"));
     assert_eq!(preflight.header("access-control-allow-headers"), Some("range"));
     assert_eq!(ask("OPTIONS", "/hls/keyinfo", "https://own.example").status, 400, "encoders ask no leave");
 }

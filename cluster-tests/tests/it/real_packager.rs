@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use cluster_tests::media::{self, Stream, Track};
+use cluster_tests::media::{self, Stream};
+use cluster_tests::sealing::{self, Track};
 use cluster_tests::signed::{KeyAnswer, SystemData};
 use cluster_tests::{Cluster, frames, search};
 use tempfile::TempDir;
@@ -25,10 +26,10 @@ fn film() -> Film {
 impl Film {
     fn encrypt(&self, video: &KeyAnswer, audio: &KeyAnswer) {
         let tracks = [
-            Track { stream: Stream::Video, key: video, output: self.video.clone() },
-            Track { stream: Stream::Audio, key: audio, output: self.audio.clone() },
+            Track::of(Stream::Video, video, self.video.clone()).unwrap(),
+            Track::of(Stream::Audio, audio, self.audio.clone()).unwrap(),
         ];
-        media::encrypt(&self.source, &tracks).unwrap();
+        sealing::encrypt(&self.source, "cenc", &tracks).unwrap();
     }
 
     /// Each stream decrypts to the source with its own key, frame by frame, and with no other.

@@ -2,14 +2,14 @@
 //! as its viewer is entitled; a node that dies does not stop it.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cluster_tests::license::{CLEAR_KEY, target};
 use cluster_tests::media::{self, KeyServer};
-use cluster_tests::player::{Playback, Player};
+use cluster_tests::player::{Playback, Player, assert_shows_the_source};
 use cluster_tests::web::{Served, WebServer};
 use cluster_tests::widevine::{self, ACCOUNT, AES_IV, AES_KEY};
 use cluster_tests::{Cluster, Options, RigError, Signer, metrics, search, wait};
@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const TOKEN: &str = "the-viewers-own-token";
-const FRAMES_PER_S: f64 = 25.0;
 /// The packager lets a player know the keys of ten periods at once, so that only short periods make
 /// it ask again while it plays.
 const PERIOD_S: u32 = 1;
@@ -111,39 +110,12 @@ impl Stage {
     }
 }
 
-/// How far two pictures are apart: the mean of all differences, from 0 to 255.
-fn distance(one: &[u8], other: &[u8]) -> f64 {
-    assert_eq!(one.len(), other.len(), "the pictures differ in size");
-    let sum: u64 = one.iter().zip(other).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
-    sum as f64 / one.len() as f64
-}
-
-/// Where pictures are kept for a person to look at.
-fn artifact(name: &str) -> PathBuf {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/artifacts");
-    std::fs::create_dir_all(&dir).unwrap();
-    dir.join(name)
-}
-
 #[test]
 fn a_film_with_a_key_per_track_plays_and_shows_the_sources_own_picture() {
     let stage = Stage::set("film", 8, None);
     let player = stage.play("film");
     player.wait_for("three seconds of film", Duration::from_secs(60), |seen| seen.at_s > 3.0).unwrap();
-    let (picture, at_s) = player.freeze().unwrap();
-    let shot = artifact("playing-frame.png");
-    std::fs::write(&shot, picture).unwrap();
-
-    let shown = media::pixels(&shot, 0).unwrap();
-    let number = (at_s * FRAMES_PER_S).round() as u32;
-    let own = distance(&shown, &media::pixels(&stage.source(), number).unwrap());
-    println!("frame {number} at {at_s} s is {own} from the source");
-    let others = [number - 25, number + 25];
-    let nearest = others
-        .map(|other| distance(&shown, &media::pixels(&stage.source(), other).unwrap()))
-        .into_iter()
-        .fold(f64::MAX, f64::min);
-    assert!(own < 4.0 && own * 4.0 < nearest, "frame {number}: {own} from its own, {nearest} from another");
+    assert_shows_the_source(&player, &stage.source(), "playing-frame.png");
 
     player.resume().unwrap();
     let seen = player.wait_for("the film's end", Duration::from_secs(60), |seen| seen.ended).unwrap();

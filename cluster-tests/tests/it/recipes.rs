@@ -1,34 +1,48 @@
 //! The recipes of the documents do what they say, as they stand there.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use cluster_tests::media::{self, Stream};
 use cluster_tests::scrambler::Scrambler;
 use cluster_tests::wait::wait_until;
-use cluster_tests::{Cluster, KeyAnswer, Options, RigError, binary, frames, raw};
+use cluster_tests::{Cluster, KeyAnswer, Options, RigError, binary, frames, raw, sealing, search, tool};
 use serde_json::Value;
 
 const RECIPES: &str = include_str!("../../../docs/recipes.md");
+const MEDIACONVERT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/recipes_mediaconvert.py");
+const WIDEVINE: &str = "edef8ba9-79d6-4ace-a3c8-27dcd51d21ed";
 
 /// The lines of the block of this name.
-fn recipe(language: &str, name: &str) -> String {
+pub(super) fn recipe(language: &str, name: &str) -> String {
     let begin = format!("```{language} recipe={name}\n");
     let (_, behind) = RECIPES.split_once(&begin).unwrap_or_else(|| panic!("there is no recipe {name}"));
     behind.split_once("\n```").unwrap().0.to_owned()
 }
 
 /// Runs a recipe in the scrambler's directory, which has the programs that it names in the search path.
-fn cook(scrambler: &Scrambler, cluster: &Cluster, name: &str) {
+pub(super) fn cook(scrambler: &Scrambler, cluster: &Cluster, name: &str) {
     let dir = scrambler.dir();
     let bin = dir.join("bin");
     if !bin.exists() {
         std::fs::create_dir(&bin).unwrap();
         symlink(binary::keymoot().unwrap(), bin.join("keymoot")).unwrap();
         symlink(media::packager().unwrap(), bin.join("packager")).unwrap();
+        for program in sealing::bento4() {
+            symlink(&program, bin.join(program.file_name().unwrap())).unwrap();
+        }
+        if let Some(program) = mp4box() {
+            symlink(program, bin.join("MP4Box")).unwrap();
+        }
+        // It cannot be had: what it would be told is kept.
+        let mp4split = bin.join("mp4split");
+        std::fs::write(&mp4split, "#!/bin/sh\nprintf '%s\\n' \"$@\" > mp4split.arguments\n").unwrap();
+        std::fs::set_permissions(&mp4split, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     let servers: Vec<String> = cluster.addresses().iter().map(|node| format!("http://{node}")).collect();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
@@ -42,6 +56,11 @@ fn cook(scrambler: &Scrambler, cluster: &Cluster, name: &str) {
 fn key(scrambler: &Scrambler, more: &[&str]) -> Value {
     let arguments = [&["key", "get", "film", "--output", "json"], more].concat();
     serde_json::from_str(&scrambler.run(&arguments).unwrap().succeeded().unwrap()).unwrap()
+}
+
+/// GPAC's program, if there is one.
+fn mp4box() -> Option<PathBuf> {
+    std::env::var_os("MP4BOX").map(PathBuf::from)
 }
 
 fn key_bytes(key: &Value) -> [u8; 16] {
@@ -80,6 +99,49 @@ fn ffmpeg_and_shaka_packager_encrypt_as_the_recipes_have_it() {
         );
         assert!(read(playlist).contains(&format!("skd://{}", own["kid"].as_str().unwrap())), "{track}");
     }
+}
+
+#[test]
+fn bento4_encrypts_as_the_recipe_has_it_and_another_program_decrypts() {
+    if sealing::bento4().is_empty() {
+        println!("NOT RUN: there are no programs of Bento4 for this machine");
+        return;
+    }
+    let cluster = Cluster::start().unwrap();
+    let scrambler = Scrambler::of(&cluster).unwrap();
+    let (source, sealed) = (scrambler.path("film.mp4"), scrambler.path("sealed.mp4"));
+    media::make_source(&source, 4).unwrap();
+    cook(&scrambler, &cluster, "bento4");
+    let own = key(&scrambler, &[]);
+    let kid = own["kid"].as_str().unwrap().replace('-', "");
+    let data = |system: &Value| STANDARD.decode(system["data"].as_str().unwrap()).unwrap();
+    let file = std::fs::read(&sealed).unwrap();
+    assert!(
+        own["pssh"].as_array().unwrap().iter().all(|system| search::contains(&file, &data(system))),
+        "pssh"
+    );
+
+    let opened = |key: &[u8; 16]| {
+        sealing::decrypt(&sealed, scrambler.dir(), &kid, key).unwrap();
+        [Stream::Video, Stream::Audio].map(|stream| {
+            let path = scrambler.path(&format!("opened-{}.mp4", stream.name()));
+            media::frames(&path, stream, None).unwrap_or_default()
+        })
+    };
+    let clear = [Stream::Video, Stream::Audio].map(|stream| media::frames(&source, stream, None).unwrap());
+    for (opened, clear) in opened(&key_bytes(&own)).iter().zip(&clear) {
+        frames::assert_alike(opened, clear);
+    }
+    for (opened, clear) in opened(&[7; 16]).iter().zip(&clear) {
+        assert!(!opened.iter().any(|frame| clear.contains(frame)), "it opens with any key");
+    }
+}
+
+#[test]
+fn what_gpac_mp4split_and_mediaconvert_are_told_holds_the_key() {
+    let cluster = Cluster::start().unwrap();
+    let scrambler = Scrambler::of(&cluster).unwrap();
+    let read = |name: &str| std::fs::read_to_string(scrambler.path(name)).unwrap();
 
     cook(&scrambler, &cluster, "gpac");
     let drm = read("drm.xml");
@@ -87,12 +149,42 @@ fn ffmpeg_and_shaka_packager_encrypt_as_the_recipes_have_it() {
     for member in ["key", "iv"] {
         assert!(drm.contains(&format!("0x{}", own[member].as_str().unwrap())), "{member}: {drm}");
     }
+    if mp4box().is_some() {
+        let (source, sealed) = (scrambler.path("film.mp4"), scrambler.path("sealed.mp4"));
+        media::make_source(&source, 4).unwrap();
+        cook(&scrambler, &cluster, "mp4box");
+        frames::assert_cbcs_opens_only_with(&sealed, Stream::Video, &source, &key_bytes(&own), &[7; 16]);
+    } else {
+        println!("NOT RUN: GPAC's program, because MP4BOX names none");
+    }
+
+    cook(&scrambler, &cluster, "unified");
+    let own = key(&scrambler, &[]);
+    let pair = format!("{}:{}", own["kid"].as_str().unwrap().replace('-', ""), own["key"].as_str().unwrap());
+    let widevine = own["pssh"].as_array().unwrap().iter().find(|system| system["uuid"] == WIDEVINE).unwrap();
+    let told = read("mp4split.arguments");
+    for argument in [
+        format!("--iss.key={pair}"),
+        format!("--widevine.key={pair}"),
+        format!("--widevine.drm_specific_data={}", widevine["data"].as_str().unwrap()),
+    ] {
+        assert!(told.lines().any(|line| line == argument), "{argument} is not in {told}");
+    }
+
     cook(&scrambler, &cluster, "mediaconvert");
     let settings: Value = serde_json::from_str(&read("HlsEncryptionSettings.json")).unwrap();
     let own = key(&scrambler, &["--provider", "hls"]);
     assert_eq!(settings["StaticKeyProvider"]["StaticKeyValue"], own["key"]);
     let url = settings["StaticKeyProvider"]["Url"].as_str().unwrap();
     assert!(url.contains("/hls/key/") && url.ends_with(own["kid"].as_str().unwrap()), "{url}");
+    let file = scrambler.path("HlsEncryptionSettings.json");
+    let path = file.to_str().unwrap();
+    let arguments = [MEDIACONVERT, "HlsEncryptionSettings", path];
+    tool::python(&arguments).unwrap();
+    std::fs::write(&file, recipe("json", "mediaconvert-speke")).unwrap();
+    tool::python(&[MEDIACONVERT, "CmafEncryptionSettings", path]).unwrap();
+    std::fs::write(&file, settings.to_string().replace("AES128", "AES256")).unwrap();
+    assert!(tool::python(&arguments).is_err(), "the description refuses nothing");
 }
 
 /// nginx with the recipe, in a directory of its own; ended on drop.

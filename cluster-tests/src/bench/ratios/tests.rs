@@ -40,14 +40,16 @@ fn nodes_are_held_against_as_many_bare_servers() {
         (Name::ReadAtLeader, Name::BareOne),
         (Name::ReadAtFollowers, Name::BareTwo),
         (Name::License, Name::BareLicense),
+        (Name::Document, Name::BareDocument),
     ];
     let rows: Vec<Row> = pairs
         .into_iter()
-        .zip([4.0, 8.0, 16.0])
+        .zip([4.0, 8.0, 16.0, 32.0])
         .flat_map(|((one, bare), speed)| [row(one, 9, 2.0, 1.0), row(bare, 9, speed, 1.0)])
         .collect();
     let expected = json!({
         "leader_reads_vs_bare": 0.5, "follower_reads_vs_bare": 0.25, "licenses_vs_bare": 0.125,
+        "documents_vs_bare": 0.0625,
     });
     assert_eq!(ratios(&rows, 9), expected);
 }
@@ -70,4 +72,13 @@ fn one_clients_create_is_held_against_the_disk() {
     );
     assert_eq!(one_client_create(&rows, 0.9)["holds"], json!(false));
     assert_eq!(one_client_create(&rows[1..], 1.0), Value::Null);
+}
+
+#[test]
+fn one_clients_document_is_held_against_its_limit() {
+    let found =
+        one_client_document(&[row(Name::Document, 1, 200.0, 4.0), row(Name::Document, 128, 200.0, 40.0)]);
+    assert_eq!((&found["p99_ms"], &found["holds"]), (&json!(4.0), &json!(true)));
+    assert_eq!(one_client_document(&[row(Name::Document, 1, 200.0, 5.5)])["holds"], json!(false));
+    assert_eq!(one_client_document(&[]), Value::Null);
 }

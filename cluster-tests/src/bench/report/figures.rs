@@ -24,10 +24,12 @@ pub(super) struct Bench {
     pub fsync_ms: f64,
     pub answer_bytes: u64,
     pub license_answer_bytes: u64,
+    pub document_answer_bytes: Option<u64>,
     pub ratios_of_clients: u64,
     pub ratios: serde_json::Map<String, Value>,
     pub ratios_in_open_loop: serde_json::Map<String, Value>,
     pub one_client_create: Option<OneClient>,
+    pub one_client_document: Option<OneDocument>,
     pub figures: Vec<Row>,
 }
 
@@ -45,6 +47,12 @@ pub(super) struct OneClient {
     pub p50_ms: f64,
     pub fsync_ms: f64,
     pub p50_ms_max: f64,
+}
+
+#[derive(Deserialize)]
+pub(super) struct OneDocument {
+    pub p99_ms: f64,
+    pub p99_ms_max: f64,
 }
 
 /// A workload with a number of clients.

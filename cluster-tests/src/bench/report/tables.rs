@@ -32,7 +32,7 @@ fn machine(bench: &Bench) -> String {
     let unknown = || "unknown".to_owned();
     format!(
         "{}, {} cores, {} of memory, Linux {}, {}. An fsync of 4 KiB took {:.2} ms at the median. \
-         {} rounds of {} s each, {} build. An answer to a read has {} bytes, a license {}.\n",
+         {} rounds of {} s each, {} build. An answer to a read has {} bytes, a license {}{}.\n",
         machine.processor.clone().unwrap_or_else(unknown),
         machine.cores,
         machine.memory.clone().unwrap_or_else(unknown),
@@ -44,6 +44,7 @@ fn machine(bench: &Bench) -> String {
         if bench.optimised { "optimised" } else { "**unoptimised**" },
         bench.answer_bytes,
         bench.license_answer_bytes,
+        bench.document_answer_bytes.map_or_else(String::new, |bytes| format!(", a document {bytes}")),
     )
 }
 
@@ -64,6 +65,13 @@ fn ratios(bench: &Bench) -> String {
             text,
             "| a create of one client, at the median | {:.2} ms | at most {:.2} ms: 2.5 fsyncs of {:.2} ms and 0.5 ms |",
             one.p50_ms, one.p50_ms_max, one.fsync_ms
+        );
+    }
+    if let Some(one) = &bench.one_client_document {
+        let _ = writeln!(
+            text,
+            "| a document of one client, at the 99th percentile | {:.2} ms | at most {:.0} ms |",
+            one.p99_ms, one.p99_ms_max
         );
     }
     text

@@ -31,6 +31,7 @@ fn the_page_has_every_mark_and_shows_every_chart() {
         "answer_bytes": 700, "license_answer_bytes": 120,
         "ratios": {"creates_vs_etcd_puts": 4.5}, "ratios_in_open_loop": {"create_p99_vs_etcd_put_p99": 0.5},
         "one_client_create": {"p50_ms": 2.0, "fsync_ms": 1.0, "p50_ms_max": 3.0, "holds": true},
+        "document_answer_bytes": 9000, "one_client_document": {"p99_ms": 2.5, "p99_ms_max": 5.0, "holds": true},
         "figures": [row("create", Value::Null), row("create", json!(600.0))],
     });
     let growth = json!({"optimised": true, "growth": [{

@@ -253,7 +253,8 @@ impl Endpoint {
         matches!(self, Self::License(_) | Self::HlsKey | Self::Healthy | Self::Ready)
     }
 
-    /// Whether HEAD is answered like GET without its body. A head of a key would be of no use.
+    /// Whether HEAD is answered like GET without its body. Where GET may make a key, a head of it would be of no use; players
+    /// and link checkers ask for the head of a key that is there.
     pub(crate) const fn has_head(self) -> bool {
         !matches!(
             self,
@@ -262,7 +263,6 @@ impl Endpoint {
                 | Self::ContentKey
                 | Self::PackagingData
                 | Self::HlsKeyInfo
-                | Self::HlsKey
                 | Self::License(_)
                 | Self::Policies
                 | Self::Policy

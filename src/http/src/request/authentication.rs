@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
+use actix_web::http::Method;
 use actix_web::web::{Bytes, Payload};
 
 use keymoot_auth::{AuthError, AuthHandle, Authenticator, Grant, PresentedProofs, Request, Unproved};
@@ -29,7 +30,7 @@ pub(crate) async fn authenticate<T: Claims>(
     api: &Api,
     auth: &AuthHandle,
 ) -> Result<Grant, ApiError> {
-    let method = request.method().as_str();
+    let method = method_of_rights(request.method());
     claimed(&payload.value().claim());
     if let Some(signed) = payload.value().claim().method
         && signed.as_str() != method
@@ -41,6 +42,14 @@ pub(crate) async fn authenticate<T: Claims>(
     let signed = Request::signed((scope, method), payload, signature, caller(request, api)?);
     let signed = signed.with_proofs(proofs);
     Ok(verify(request, signed, api, auth).await??)
+}
+
+/// The method that the caller must be allowed: HEAD asks for less than GET does, so what opens GET opens it.
+fn method_of_rights(method: &Method) -> &str {
+    match *method {
+        Method::HEAD => Method::GET.as_str(),
+        _ => method.as_str(),
+    }
 }
 
 /// Asks once more when nothing was proved: the account may be younger than what this node has applied. Whoever

@@ -4,6 +4,9 @@
 //! custom data is signed under a license key of the account, and opens the keys of the content that it
 //! names to whoever is entitled to it, as for a license. A key that is not there, another content's, another
 //! account's and a DRM system's read the same.
+//!
+//! HEAD is judged, entitled and audited as GET is, and answered with everything but the key: the framework sends no
+//! body then.
 
 use actix_web::http::Method;
 use actix_web::web::Bytes;
@@ -32,7 +35,7 @@ pub(crate) async fn key(
     auth: &AuthHandle,
 ) -> Result<HttpResponse, ApiError> {
     if *request.method() == Method::OPTIONS {
-        return Ok(cors::preflight(request, "GET, OPTIONS", &api.allowed_origins));
+        return Ok(cors::preflight(request, "GET, HEAD, OPTIONS", &api.allowed_origins));
     }
     cors::allow(found(kid, request, api, auth).await, request, &api.allowed_origins)
 }

@@ -73,7 +73,10 @@ pub(super) fn dash(of: &ManifestOf<'_>, laurl: LaurlStyle, with_clear_key: bool)
          value=\"{}\" cenc:default_KID=\"{}\"/>\n",
         of.scheme, of.key.kid
     );
-    for system in &of.key.pssh {
+    // Where Clear Key has its own element, the one with the common box goes: dash.js would take that box for a list of key
+    // ids, and play nothing. The box itself stays in the segments.
+    let systems = of.key.pssh.iter().filter(|system| !(with_clear_key && system.uuid == SystemId::COMMON));
+    for system in systems {
         let (value, path) = named(system.uuid);
         let value = value.map(|value| format!(" value=\"{value}\"")).unwrap_or_default();
         let box_text = STANDARD.encode(system.pssh_box());
@@ -230,6 +233,11 @@ mod tests {
             }
         }
         assert!(text.contains("https://b/cenc/clearkey/license") && text.contains("ClearKey1.0"));
+        let common = SystemId::COMMON.to_string();
+        assert!(!text.contains(&common), "dash.js plays nothing with both");
+        let without =
+            dash(&of(&key, provider, ProtectionScheme::Cenc, &urls), LaurlStyle::None, false).unwrap();
+        assert!(without.contains(&common));
         assert!(!text.contains("abab") && !text.contains("q6urq6"), "{text}");
         let mut reader = quick_xml::Reader::from_str(&text);
         while !matches!(reader.read_event().unwrap(), quick_xml::events::Event::Eof) {}
