@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cluster_tests::raw::{self, Answer};
 use cluster_tests::wait::wait_until;
-use cluster_tests::{Cluster, RigError, search, secret_file, tool};
+use cluster_tests::{Cluster, Options, RigError, search, secret_file, tool};
 
 /// The account and the secret of all its credentials.
 const ACCOUNT: &str = "studio";
@@ -29,7 +29,8 @@ const V2: &str = "/speke/v2.0/copyProtection";
 
 /// A cluster with the account.
 fn start() -> Cluster {
-    let cluster = Cluster::start().unwrap();
+    let options = Options::default().env("KEYMOOT__LICENSE__CLEAR_KEY_ACCOUNTS", ACCOUNT);
+    let cluster = options.start().unwrap();
     let file = cluster.dir().join("studio.key");
     secret_file::write(&file, SECRET).unwrap();
     let credential = |name: &str, scheme: &str| format!("{name}:encryption:{scheme}:{}", file.display());
@@ -48,6 +49,17 @@ fn start() -> Cluster {
 
 fn golden(name: &str) -> String {
     std::fs::read_to_string(Path::new(GOLDENS).join(format!("{name}.request.xml"))).unwrap()
+}
+
+/// The document with key ids that no other has: a key id is one content's.
+fn with_own_kids(document: &str, number: usize) -> String {
+    let mut pieces = document.split("kid=\"");
+    let first = pieces.next().unwrap().to_owned();
+    pieces.fold(first, |document, piece| {
+        let (head, rest) = piece.split_at(8);
+        let rest = rest.strip_prefix('-').map(|rest| format!("-{number:04x}{}", &rest[4..]));
+        format!("{document}kid=\"{head}{}", rest.unwrap_or_else(|| panic!("no GUID: {piece:.40}")))
+    })
 }
 
 fn basic(account: &str, password: &str) -> String {
@@ -88,9 +100,8 @@ fn every_version_is_answered_alike_on_every_node_and_after_the_leader_died() {
     ];
     let nodes = cluster.addresses();
     let mut first = Vec::new();
-    for (name, path, version) in documents {
-        // A content of its own for each: documents of others note other key ids.
-        let document = golden(name).replace("film-1", &format!("film-{name}"));
+    for (number, (name, path, version)) in documents.into_iter().enumerate() {
+        let document = with_own_kids(&golden(name), number).replace("film-1", &format!("film-{name}"));
         let answers: Vec<Answer> = nodes.iter().map(|node| ask(*node, path, version, &document)).collect();
         for answer in &answers {
             assert_eq!(answer.status, 200, "{name}: {}", answer.text());

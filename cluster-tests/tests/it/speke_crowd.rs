@@ -19,7 +19,7 @@ const TRACKS: [&str; 8] =
 /// What else the log may grow by: in each of these spans three nodes tell and cosign their checkpoints, and a new leader
 /// begins its term.
 const AUDIT_SPAN: Duration = Duration::from_secs(2);
-const AUDIT_ENTRIES_A_SPAN: u64 = 12;
+const AUDIT_ENTRIES_A_SPAN: u64 = 4;
 const ELECTION_ENTRIES: u64 = 30;
 
 #[derive(Clone, Copy)]
