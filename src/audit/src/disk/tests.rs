@@ -278,7 +278,7 @@ fn another_incarnation_of_the_directory_begins_a_log_that_names_the_one_before()
 #[test]
 fn a_log_that_ended_is_read_searched_and_proved_as_far_as_it_is_there() {
     let mut rig = Rig::new(settings());
-    rig.segment_bytes = 20_000;
+    rig.segment_bytes = 12_000;
     let running = rig.open();
     for round in 0..5 {
         append(&running, round * 60..(round + 1) * 60);
@@ -324,7 +324,7 @@ fn a_log_that_ended_is_read_searched_and_proved_as_far_as_it_is_there() {
 #[test]
 fn events_of_a_log_that_ended_are_deleted_after_their_time_and_the_log_after_it_says_so() {
     let mut rig = Rig::new(settings());
-    rig.segment_bytes = 20_000;
+    rig.segment_bytes = 12_000;
     let running = rig.open();
     for round in 0..4 {
         append(&running, round * 60..(round + 1) * 60);
@@ -599,7 +599,7 @@ fn a_forecast_says_when_the_budget_is_used_up_and_nothing_where_events_go_before
 #[test]
 fn where_room_is_short_what_every_receiver_has_may_go_before_its_time_and_only_then() {
     let mut rig = Rig::new(AuditSettings { delete_shipped: true, budget_bytes: 200_000, ..settings() });
-    rig.segment_bytes = 20_000;
+    rig.segment_bytes = 12_000;
     let running = rig.open();
     running.log.acknowledge("siem", 0);
     running.log.acknowledge("lake", 0);

@@ -76,8 +76,8 @@ mod tests {
         assert_eq!(actions, ["node.join", "peer.connect"]);
         assert!(told.iter().all(|event| event.outcome == Outcome::Refused));
         assert_eq!(told[1].address, Some("192.0.2.8".parse().unwrap()));
-        let reason = told[0].reason.as_deref().unwrap();
-        assert!(reason.contains("nobody") && !reason.contains('\u{202e}'), "{reason}");
+        let written = String::from_utf8(told[0].encode().unwrap()).unwrap();
+        assert!(written.contains("nobody") && !written.contains('\u{202e}'), "{written}");
     }
 
     #[test]

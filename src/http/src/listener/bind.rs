@@ -249,6 +249,8 @@ impl Worker {
 fn bound(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
+    // Accepted sockets inherit it. Without it an answer of several parts waits for the client's delayed acknowledgement.
+    socket.set_nodelay(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)?.into_std()
 }
@@ -289,5 +291,25 @@ async fn follow_files(tls: ApiTls, metrics: Arc<Metrics>, listener: &'static str
                 tracing::error!(%error, cause, "a listener's certificates changed and cannot be used; the old ones stay");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_parts_of_an_answer_wait_for_no_acknowledgement() {
+        let listener = bound("127.0.0.1:0".parse().unwrap()).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = loop {
+            match listener.accept() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => tokio::task::yield_now().await,
+                accepted => break accepted.unwrap(),
+            }
+        };
+        assert!(accepted.nodelay().unwrap());
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use keymoot_audit::{Action, NodeAudit, Outcome};
+use keymoot_audit::{Action, NodeAudit, Outcome, Pending};
 use keymoot_auth::Grant;
 use keymoot_cluster::ClusterError;
 use keymoot_model::{AccountId, ContentId, Kid};
@@ -26,6 +26,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The most contents that wait; a document of one more waits for the quorum as without the setting.
 const WAITING_MAX: usize = 10_000;
 
+/// The intents of what was tried and is tried again, by account and content: one for all attempts.
+pub(crate) type Begun = BTreeMap<String, Pending>;
 type Waiting = BTreeMap<(AccountId, ContentId), NewDocument>;
 
 /// Whether the account lets a content that is new be answered at once, and noted later.
@@ -178,25 +180,35 @@ impl<R: ReplicatedState> Keys<R> {
 
     /// Notes what waits as soon as a quorum answers, for as long as the node runs.
     pub async fn note_late_documents(self, audit: NodeAudit) {
+        let mut begun = Begun::new();
         loop {
-            self.note_waiting(&audit).await;
+            self.note_waiting(&audit, &mut begun).await;
             tokio::time::sleep(RETRY_AFTER).await;
         }
     }
 
     /// Notes what waits, as far as a quorum answers.
-    pub(crate) async fn note_waiting(&self, audit: &NodeAudit) {
+    pub(crate) async fn note_waiting(&self, audit: &NodeAudit, begun: &mut Begun) {
         let waiting = self.late_notes.all();
         if let Some(metrics) = &self.metrics {
             metrics.late_documents.set(i64::try_from(waiting.len()).unwrap_or(i64::MAX));
         }
         for new in waiting {
-            self.note_one_late(&new, audit).await;
+            self.note_one_late(&new, audit, begun).await;
         }
     }
 
-    async fn note_one_late(&self, new: &NewDocument, audit: &NodeAudit) {
+    async fn note_one_late(&self, new: &NewDocument, audit: &NodeAudit, begun: &mut Begun) {
         let object = format!("{}/{}", new.account, new.content);
+        let intent = match begun.remove(&object) {
+            Some(intent) => intent,
+            None => {
+                let event = audit.own(Action::DOCUMENT_NOTE, Outcome::Done, object.clone());
+                // Where it cannot be written, nothing is proposed; it is tried again.
+                let Ok(intent) = audit.begin(event).await else { return };
+                intent
+            }
+        };
         let outcome = match self.cluster.propose_one(Command::NoteDocument(Box::new(new.clone()))).await {
             Ok(Response::DocumentRefused(refusal)) => {
                 if let Some(metrics) = &self.metrics {
@@ -213,9 +225,13 @@ impl<R: ReplicatedState> Keys<R> {
                 Outcome::Done
             }
             // It is tried again.
-            Err(_) => return,
+            Err(_) => {
+                begun.insert(object, intent);
+                return;
+            }
         };
-        audit.note(audit.own(Action::DOCUMENT_NOTE, outcome, object));
+        // The note stands whether or not this can be written; the intent then has no outcome, which says as much.
+        drop(intent.end(outcome, None, None));
         self.late_notes.noted(new);
         if let Err(error) = self.keep_late_notes().await {
             tracing::warn!(%error, "that documents are noted is not kept; they are noted again after the next start");

@@ -201,9 +201,9 @@ async fn what_the_node_makes_by_itself_is_intended_first_and_once() {
     assert_eq!((events[1].object.as_deref(), events[1].log_index), (Some("secret=answers"), Some(1)));
 }
 
-/// Where commands are proposed: what audits them first, the port, and what lets a request in once and decides nothing
-/// by itself.
-const PROPOSE: [&str; 3] = ["changes.rs", "nonces.rs", "replicated_state.rs"];
+/// Where commands are proposed: what audits them first, what notes later and has one intent for all its attempts, the
+/// port, and what lets a request in once and decides nothing by itself.
+const PROPOSE: [&str; 4] = ["changes.rs", "late.rs", "nonces.rs", "replicated_state.rs"];
 
 #[test]
 fn nothing_is_proposed_past_the_audit() {

@@ -1,8 +1,8 @@
 //! Keys under the key ids of encryptors: derived alike everywhere, noted once, and never another in silence.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
-use keymoot_audit::{AuditLog, NodeAudit};
+use keymoot_audit::{AuditLog, NodeAudit, Outcome};
 use keymoot_drm::fairplay::constant_iv;
 use keymoot_model::{AccountChange, DocumentSettings, KeyKind, PolicyName, WidevineHdcp};
 use keymoot_state::{Command, NewDocumentSeed};
@@ -447,12 +447,16 @@ async fn a_new_content_is_answered_while_cut_off_where_the_account_lets_it_and_n
     let first = ask(1).await;
     assert_eq!(held(&[ask(1).await]), held(std::slice::from_ref(&first)), "the same again");
     let other = ask(2).await;
+    let (audit, mut begun) = (node_audit(), BTreeMap::new());
+    for _ in 0..3 {
+        keys.note_waiting(&audit, &mut begun).await;
+    }
     world.here().regain_quorum();
     // Before it is noted, and after.
     assert_eq!(held(&[ask(1).await]), held(std::slice::from_ref(&first)));
-    let audit = node_audit();
-    keys.note_waiting(&audit).await;
-    assert_eq!(audit.log.remembered().len(), 1);
+    keys.note_waiting(&audit, &mut begun).await;
+    let outcomes: Vec<_> = audit.log.remembered().iter().map(|event| event.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Intended, Outcome::Done], "one intent for all attempts");
     assert_eq!(world.here().kept_late_notes().unwrap(), b"", "nothing waits any more");
     let elsewhere = world.keys_elsewhere();
     world.nodes[1].read_barrier().await.unwrap();
@@ -470,7 +474,7 @@ async fn what_was_answered_while_cut_off_is_noted_after_a_crash() {
     let restarted = world.keys();
     restarted.take_up_late_notes().unwrap();
     world.here().regain_quorum();
-    restarted.note_waiting(&node_audit()).await;
+    restarted.note_waiting(&node_audit(), &mut BTreeMap::new()).await;
     world.nodes[1].read_barrier().await.unwrap();
     let there = world.keys_elsewhere().of_document(&world.grant, &[wanted(&film(1), 1)]).await.unwrap();
     assert_eq!(held(&there), held(&answered));
@@ -495,8 +499,8 @@ async fn a_content_that_others_made_meanwhile_keeps_each_key_id_with_the_key_tha
     assert_ne!(here[1].key.expose(), there[0].key.expose());
     world.here().regain_quorum();
     let audit = node_audit();
-    keys.note_waiting(&audit).await;
-    assert_eq!(audit.log.remembered()[0].outcome, keymoot_audit::Outcome::Failed);
+    keys.note_waiting(&audit, &mut BTreeMap::new()).await;
+    assert_eq!(audit.log.remembered()[1].outcome, Outcome::Failed);
     world.nodes[1].read_barrier().await.unwrap();
     let kids = [kid(1), kid(2), kid(3)];
     let found = world.keys_elsewhere().of_content(&world.grant, &film(1), &kids).await.unwrap();

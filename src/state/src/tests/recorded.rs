@@ -47,9 +47,9 @@ const DIGESTS: [(u32, [&str; 4]); 4] = [
     (
         4,
         [
-            "e09bc1b8338286f78f8a67e2ef86c664",
-            "4c409856932b2642f2ca694caa101352",
-            "c4a5ab0c05aaf9fb21894e9bca5ebfb6",
+            "3962dc5b044e2fbfc29ab181ddf55db3",
+            "fef544780aaba00a4f220f33bdcbe8fa",
+            "91b333fc64e3ad0467bc57919e68fe08",
             "16ef5638c5b54c2d2a138483cae27dd2",
         ],
     ),
