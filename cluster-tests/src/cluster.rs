@@ -212,12 +212,20 @@ impl Cluster {
         process::signal(self.node(id)?.pid, Signal::CONT, &self.dir())
     }
 
+    /// Runs a command of the program with a node's configuration.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub fn command(&self, at: u64, arguments: &[&str]) -> Result<operator::CommandOutput, RigError> {
+        operator::keymoot(&[arguments, &["--config", &self.node(at)?.config()]].concat())
+    }
+
     /// Runs `keymoot cluster` with a node's configuration.
     ///
     /// # Errors
     /// When it cannot be run.
     pub fn operate(&self, at: u64, arguments: &[&str]) -> Result<operator::CommandOutput, RigError> {
-        operator::keymoot(&[&["cluster"], arguments, &["--config", &self.node(at)?.config()]].concat())
+        self.command(at, &[&["cluster"], arguments].concat())
     }
 
     /// Adds an account that may send requests from this machine, with more arguments.

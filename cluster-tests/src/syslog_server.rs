@@ -51,8 +51,9 @@ impl SyslogServer {
         let Some(modules) = modules(root).filter(|_| program.exists()) else { return Ok(None) };
         let (config, written) = files(dir, &|written| syslog_ng_text(written, address, tls))?;
         let mut command = Command::new(program);
-        let libraries =
-            ["usr/lib/syslog-ng", "usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu", "usr/lib"];
+        let machine = format!("{}-linux-gnu", std::env::consts::ARCH);
+        // Some libraries of Debian 12 are not below /usr yet.
+        let libraries = ["usr/lib/syslog-ng", &format!("usr/lib/{machine}"), &format!("lib/{machine}")];
         let libraries: Vec<_> = libraries.iter().map(|part| root.join(part).display().to_string()).collect();
         command.env("LD_LIBRARY_PATH", libraries.join(":"));
         command.args(["-F", "-e", "--no-caps"]).arg(format!("--module-path={}", modules.display()));

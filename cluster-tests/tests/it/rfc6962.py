@@ -59,7 +59,7 @@ def checkpoint(lines):
 def included(event, proof):
     with open(event, "rb") as file:
         entry = file.read()
-    with open(proof, encoding="ascii") as file:
+    with open(proof, encoding="utf-8") as file:
         head, note = file.read().split("\n\n", 1)
     version, index, *hashes = head.splitlines()
     assert version == "c2sp.org/tlog-proof@v1", version

@@ -116,7 +116,17 @@ fn allowed(from: Operation<'_>, to: Operation<'_>) -> Option<&'static str> {
 fn paths(node: SocketAddr) -> Vec<String> {
     let document = ask(node, &raw::request("GET", "/openapi.json", &[], &[]));
     let document: Value = serde_json::from_slice(&document.body).unwrap();
-    let open = ["/capabilities", "/openapi.json", "/docs", "/docs/{file}", "/healthz", "/readyz", "/metrics"];
+    let open = [
+        "/capabilities",
+        "/openapi.json",
+        "/docs",
+        "/docs/{file}",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/speke/v1.0/heartbeat",
+        "/speke/v2.0/heartbeat",
+    ];
     let all = document["paths"].as_object().unwrap().keys().cloned();
     all.filter(|path| !open.contains(&path.as_str())).collect()
 }
@@ -128,8 +138,10 @@ fn shown(signed: &Signed, (method, path): Operation<'_>) -> Vec<Vec<u8>> {
     let text = percent_encode(&STANDARD.encode(&signed.data));
     let in_query = format!("{path}?custom_data={text}&signature={signature}");
     let by_query = || raw::request(method, &in_query, &[], &[]);
-    let close = [("Connection", "close")];
-    let by_body = || raw::request(method, &format!("{path}?signature={signature}"), &close, &signed.data);
+    let mut headers = vec![("Connection", "close")];
+    // Without it a document is refused before anybody asks whose it is.
+    headers.extend(path.starts_with("/speke/v2.0/").then_some(("X-Speke-Version", "2.0")));
+    let by_body = || raw::request(method, &format!("{path}?signature={signature}"), &headers, &signed.data);
     match method {
         "GET" => vec![by_query()],
         "DELETE" => vec![by_query(), by_body()],

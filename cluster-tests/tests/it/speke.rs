@@ -29,7 +29,9 @@ const V2: &str = "/speke/v2.0/copyProtection";
 
 /// A cluster with the account.
 fn start() -> Cluster {
-    let options = Options::default().env("KEYMOOT__LICENSE__CLEAR_KEY_ACCOUNTS", ACCOUNT);
+    let options = Options::default()
+        .env("KEYMOOT__LICENSE__CLEAR_KEY_ACCOUNTS", ACCOUNT)
+        .env("KEYMOOT__AUTH__AUTHORITIES", "localhost, keymoot, keys.example.net");
     let cluster = options.start().unwrap();
     let file = cluster.dir().join("studio.key");
     secret_file::write(&file, SECRET).unwrap();
@@ -76,12 +78,30 @@ fn ask(node: SocketAddr, target: &str, version: Option<&str>, document: &str) ->
         .unwrap()
 }
 
+/// The whole body; `Answer::text` is for messages, and cut.
+fn whole(answer: &Answer) -> String {
+    String::from_utf8_lossy(&answer.body).into_owned()
+}
+
 /// PyPI `cpix` reads the answer, and finds what it refers to.
 fn must_be_sound(answer: &Answer, dir: &Path) {
     let file = dir.join("answer.xml");
     std::fs::write(&file, &answer.body).unwrap();
     let path = format!("PYTHONPATH={PYTHON}");
     tool::run("env", &[&path, "python3", "-B", SCRIPT, "validate", file.to_str().unwrap()]).unwrap();
+}
+
+/// The audit has an event of the account that names each key of a document.
+fn must_be_audited(cluster: &Cluster, document: &str) {
+    let found =
+        cluster.command(1, &["audit", "search", "--account", ACCOUNT, "--all", "--output", "json"]).unwrap();
+    let found = found.succeeded().unwrap();
+    for kid in document.split("ContentKey ").skip(1).filter_map(|piece| piece.split("kid=\"").nth(1)) {
+        let digits: String = kid.chars().take(36).filter(|digit| *digit != '-').collect();
+        let bytes: Vec<u8> =
+            (0..16).map(|at| u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).unwrap()).collect();
+        assert!(found.contains(&STANDARD.encode(bytes)), "no event names {kid:.36}: {found:.2000}");
+    }
 }
 
 #[test]
@@ -104,17 +124,18 @@ fn every_version_is_answered_alike_on_every_node_and_after_the_leader_died() {
         let document = with_own_kids(&golden(name), number).replace("film-1", &format!("film-{name}"));
         let answers: Vec<Answer> = nodes.iter().map(|node| ask(*node, path, version, &document)).collect();
         for answer in &answers {
-            assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+            assert_eq!(answer.status, 200, "{name}: {}", whole(answer));
             assert_eq!(answer.header("content-type"), Some("application/xml"), "{name}");
             assert_eq!(answer.header("x-speke-version"), version, "{name}");
             assert_eq!(answer.header("cache-control"), Some("no-store"), "{name}");
             let agent = if path == V1 { "speke-user-agent" } else { "x-speke-user-agent" };
             assert_eq!(answer.header(agent).is_some(), path != "/cpix/studio", "{name}");
-            assert!(search::contains(&answer.body, b":PlainValue>"), "{name}: {}", answer.text());
-            assert_eq!(answer.text(), answers[0].text(), "{name}");
+            assert!(search::contains(&answer.body, b":PlainValue>"), "{name}: {}", whole(answer));
+            assert_eq!(whole(answer), whole(&answers[0]), "{name}");
         }
         must_be_sound(&answers[0], dir.path());
-        first.push((name, path, version, document, answers[0].text()));
+        must_be_audited(&cluster, &document);
+        first.push((name, path, version, document, whole(&answers[0])));
     }
     let leader = cluster.leader().unwrap();
     let survivor = cluster.node(cluster.others(leader)[0]).unwrap().api;
@@ -123,9 +144,9 @@ fn every_version_is_answered_alike_on_every_node_and_after_the_leader_died() {
         let again =
             wait_until("an answer", raw::ANSWER_WITHIN, || match ask(survivor, path, version, &document) {
                 answer if answer.status == 200 => Ok(answer),
-                answer => Err(RigError::Answer(answer.text())),
+                answer => Err(RigError::Answer(whole(&answer))),
             });
-        assert_eq!(again.unwrap().text(), answered, "{name}");
+        assert_eq!(whole(&again.unwrap()), answered, "{name}");
     }
 }
 
@@ -135,14 +156,14 @@ fn a_document_by_parameters_has_the_keys_that_every_protocol_has() {
     let nodes = cluster.addresses();
     let of = |node: SocketAddr, query: &str| ask(node, &format!("/cpix/studio?{query}"), None, "");
     let made = of(nodes[0], "contentId=film&tracks=SD,HD,AUDIO&systems=widevine,playready");
-    assert_eq!(made.status, 200, "{}", made.text());
-    assert_eq!(made.text().matches(":PlainValue>").count(), 6, "{}", made.text());
+    assert_eq!(made.status, 200, "{}", whole(&made));
+    assert_eq!(whole(&made).matches(":PlainValue>").count(), 6, "{}", whole(&made));
     let again =
         ask(nodes[1], "/studio/cpix?content_id=film&tracks=SD,HD,AUDIO&systems=widevine,playready", None, "");
-    assert_eq!(again.text(), made.text(), "by the account's own path and another name");
+    assert_eq!(whole(&again), whole(&made), "by the account's own path and another name");
     let kid = "98ee5596-cd3e-a20d-163a-e382420c6eff";
     let given = of(nodes[2], &format!("contentId=other&kids={kid}"));
-    assert!(given.status == 200 && given.text().contains(kid), "{}", given.text());
+    assert!(given.status == 200 && whole(&given).contains(kid), "{}", whole(&given));
     for (query, says) in [
         ("", "Missing parameter contentId"),
         ("contentId=a&kids=x", "Malformed kids"),
@@ -151,7 +172,7 @@ fn a_document_by_parameters_has_the_keys_that_every_protocol_has() {
         ("contentId=a&systems=other", "Unsupported system other"),
     ] {
         let refused = of(nodes[0], query);
-        assert!(refused.status == 422 && refused.text().starts_with(says), "{query}: {}", refused.text());
+        assert!(refused.status == 422 && whole(&refused).starts_with(says), "{query}: {}", whole(&refused));
     }
 }
 
@@ -201,7 +222,7 @@ fn every_kind_of_proof_opens_its_own_account_and_a_wrong_one_none() {
     let document = golden("speke-2.0-cbcs");
     std::fs::write(&file, &document).unwrap();
     let expected = ask(nodes[0], V2, Some("2.0"), &document);
-    assert_eq!(expected.status, 200, "{}", expected.text());
+    assert_eq!(expected.status, 200, "{}", whole(&expected));
 
     let signed = |id: &str, secret: &str, node: SocketAddr, target: &str| {
         let user = format!("{id}:{secret}");
@@ -218,10 +239,10 @@ fn every_kind_of_proof_opens_its_own_account_and_a_wrong_one_none() {
         (nodes[1], ACCESS_KEY, V2),
         (nodes[2], ACCESS_KEY, "http://keys.example.net/speke/v2.0/copyProtection"),
     ] {
-        assert_eq!(signed(id, SECRET, node, target), (200, expected.text()), "{id} {target}");
+        assert_eq!(signed(id, SECRET, node, target), (200, whole(&expected)), "{id} {target}");
     }
     let digest = ["--digest", "--user", &format!("{ACCOUNT}/dg:{SECRET}")];
-    assert_eq!(curl(nodes[1], V2, &digest, &file), (200, expected.text()));
+    assert_eq!(curl(nodes[1], V2, &digest, &file), (200, whole(&expected)));
     let message = |nonce: &str| {
         let headers = message_signature(V2, nonce, document.as_bytes());
         let headers: Vec<(&str, &str)> =
@@ -229,7 +250,7 @@ fn every_kind_of_proof_opens_its_own_account_and_a_wrong_one_none() {
         let request = raw::request("POST", V2, &headers, document.as_bytes());
         raw::exchange(nodes[2], &request, raw::ANSWER_WITHIN).unwrap()
     };
-    assert_eq!(message("the only nonce of all").text(), expected.text());
+    assert_eq!(whole(&message("the only nonce of all")), whole(&expected));
     assert_eq!(message("the only nonce of all").status, 401, "a message signature is good once");
 
     for (id, secret) in [
@@ -262,7 +283,7 @@ fn what_is_refused_is_told_in_spekes_words_in_body_and_header_and_the_log_says_w
     let good = golden("speke-2.0-cbcs");
     let refused = |version: Option<&str>, document: &str, status: u16, text: &str| {
         let answer = ask(node, V2, version, document);
-        assert_eq!((answer.status, answer.text()), (status, text.to_owned()));
+        assert_eq!((answer.status, whole(&answer)), (status, text.to_owned()));
         assert_eq!(answer.header("x-keymoot-error"), Some(text));
         assert!(answer.header("content-type").unwrap().starts_with("text/plain"));
         answer.header("x-keymoot-reference").unwrap().to_owned()
@@ -300,10 +321,10 @@ fn heartbeats_paths_and_settings_are_the_accounts() {
     let nodes = cluster.addresses();
     for path in ["/speke/v1.0/heartbeat", "/speke/v2.0/heartbeat", "/EkeStage/copyProtection/heartbeat"] {
         let beat = raw::exchange(nodes[1], &raw::request("GET", path, &[], &[]), raw::ANSWER_WITHIN).unwrap();
-        assert_eq!((beat.status, beat.text().as_str()), (200, "ready\n"), "{path}");
+        assert_eq!((beat.status, whole(&beat).as_str()), (200, "ready\n"), "{path}");
     }
-    let set = |more: &[&str]| cluster.operate(1, &[&["account", "set", ACCOUNT], more].concat()).unwrap();
-    let other = cluster.operate(1, &["account", "set", "demo", "--speke-path", "/EkeStage/copyprotection"]);
+    let set = |more: &[&str]| cluster.command(1, &[&["account", "set", ACCOUNT], more].concat()).unwrap();
+    let other = cluster.command(1, &["account", "set", "demo", "--speke-path", "/EkeStage/copyprotection"]);
     let said = other.unwrap().failed_with(1).unwrap();
     assert!(format!("{said:?}").contains("studio's"), "{said:?}");
     assert!(format!("{:?}", set(&["--cpix-path", "/cenc/x"])).contains("choose another"));
@@ -314,17 +335,17 @@ fn heartbeats_paths_and_settings_are_the_accounts() {
     let settled = |what: &str, wanted: &dyn Fn(&Answer) -> bool| {
         wait_until(what, raw::ANSWER_WITHIN, || match answer() {
             found if wanted(&found) => Ok(()),
-            found => Err(RigError::Answer(found.text())),
+            found => Err(RigError::Answer(whole(&found))),
         })
         .unwrap();
     };
     set(&["--document-system", "fairplay"]).succeeded().unwrap();
     settled("only FairPlay", &|found| {
-        found.status == 422 && found.text().starts_with("Unsupported DRMSystem")
+        found.status == 422 && whole(found).starts_with("Unsupported DRMSystem")
     });
     set(&["--document-system", "", "--encrypted-documents", "true"]).succeeded().unwrap();
     settled("encryption demanded", &|found| {
-        found.status == 422 && found.text().starts_with("Keys are delivered encrypted")
+        found.status == 422 && whole(found).starts_with("Keys are delivered encrypted")
     });
     let (key, certificate) = recipient(&cluster.dir());
     let list = format!(
@@ -334,12 +355,12 @@ fn heartbeats_paths_and_settings_are_the_accounts() {
     );
     let with_recipient = document.replace("<cpix:ContentKeyList>", &list);
     let sealed = ask(nodes[2], V2, Some("2.0"), &with_recipient);
-    assert_eq!(sealed.status, 200, "{}", sealed.text());
-    assert!(!sealed.text().contains("PlainValue") && sealed.text().contains("EncryptedValue"));
+    assert_eq!(sealed.status, 200, "{}", whole(&sealed));
+    assert!(!whole(&sealed).contains("PlainValue") && whole(&sealed).contains("EncryptedValue"));
     std::fs::remove_file(key).unwrap();
-    let shown = cluster.operate(2, &["account", "show", ACCOUNT]).unwrap().succeeded().unwrap();
+    let shown = cluster.command(2, &["account", "show", ACCOUNT]).unwrap().succeeded().unwrap();
     assert!(
-        shown.contains("/ekestage/copyprotection") && shown.contains("encrypted documents  yes"),
+        shown.contains("/ekestage/copyprotection") && shown.contains("encrypted documents    yes"),
         "{shown}"
     );
 }

@@ -6,7 +6,7 @@ use std::task::Poll;
 /// How deep they go below their caller, with room to spare.
 const DEPTH_BYTES: usize = 16 * 1024;
 /// How deep a whole request goes. Without optimisation each frame has its own copy of the futures that it hands on.
-const DEEP_BYTES: usize = if cfg!(debug_assertions) { 384 } else { 32 } * 1024;
+const DEEP_BYTES: usize = if cfg!(debug_assertions) { 768 } else { 48 } * 1024;
 
 /// Does this work with secrets, and overwrites the stack that it used. What it returns must hold its secrets
 /// elsewhere.

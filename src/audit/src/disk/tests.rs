@@ -286,6 +286,10 @@ fn a_log_that_ended_is_read_searched_and_proved_as_far_as_it_is_there() {
     }
     within("segments", || list(rig.home.path()).unwrap().len() > 3);
     within("indexes", || lock(&running.log.sealed).iter().all(|sealed| sealed.is_indexed));
+    // So that the last segment holds some.
+    within("a new segment", || lock(&running.log.active).end() < 12_000);
+    append(&running, 300..303);
+    covered(&running);
     running.close();
     let tree = running.log.newest_checkpoint().checkpoint().clone();
     drop(running);
@@ -601,10 +605,17 @@ fn where_room_is_short_what_every_receiver_has_may_go_before_its_time_and_only_t
     let mut rig = Rig::new(AuditSettings { delete_shipped: true, budget_bytes: 200_000, ..settings() });
     rig.segment_bytes = 12_000;
     let running = rig.open();
+    // Of now, so that none is old.
+    let append = |serials: std::ops::Range<u64>| {
+        for serial in serials {
+            running.log.append(Event { time_ms: now_ms(), ..event(serial) }).unwrap();
+        }
+        running.log.write().unwrap();
+    };
     running.log.acknowledge("siem", 0);
     running.log.acknowledge("lake", 0);
     for round in 0..5 {
-        append(&running, round * 60..(round + 1) * 60);
+        append(round * 60..(round + 1) * 60);
         covered(&running);
     }
     within("segments", || list(rig.home.path()).unwrap().len() > 3);
@@ -624,7 +635,7 @@ fn where_room_is_short_what_every_receiver_has_may_go_before_its_time_and_only_t
         if running.log.usage().bytes >= 185_000 {
             break;
         }
-        append(&running, 300 + round * 20..320 + round * 20);
+        append(300 + round * 20..320 + round * 20);
     }
     covered(&running);
     assert_eq!(delete(), 0);

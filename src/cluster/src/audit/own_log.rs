@@ -65,6 +65,15 @@ impl OwnLog {
         Ok(news)
     }
 
+    /// Whether the cluster knows of a log before this one, as far as this node has its state.
+    pub(super) fn knows_predecessor<T: Tables>(
+        &self,
+        tables: &T,
+        replaces: Option<NodeId>,
+    ) -> Result<bool, StateError> {
+        Ok(self.before(tables, replaces)?.is_some())
+    }
+
     /// The log before this one, as far as the cluster knows of it.
     fn before<T: Tables>(
         &self,

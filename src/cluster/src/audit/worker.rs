@@ -27,6 +27,9 @@ use crate::write::forwarder::ProposalForwarder;
 
 /// How often the node looks whether a log has grown.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often a node with a replaced disk looks for its old log before it registers the new one: the old one may never
+/// have been registered.
+const LOOKS_FOR_PREDECESSOR: u32 = 15;
 /// Once in so many rounds the other logs must prove that they still hold what they held, also where none has grown.
 const WATCH_ROUNDS: u32 = 10;
 /// The time limit for a proposal.
@@ -49,6 +52,8 @@ pub(crate) struct AuditWorker {
     dir: PathBuf,
     /// The node that this one was before its disk was replaced.
     replaces: Option<NodeId>,
+    /// How often it is looked whether the log before this one is known by now.
+    looks_left: u32,
     /// Whether an event of this process names the log before this one.
     names_predecessor: bool,
     cosigner: Option<Cosigner>,
@@ -81,6 +86,7 @@ impl AuditWorker {
             metrics,
             dir,
             replaces,
+            looks_left: LOOKS_FOR_PREDECESSOR,
             names_predecessor: false,
             cosigner: None,
             cosigned: 0,
@@ -111,6 +117,7 @@ impl AuditWorker {
         let mut changes = match &contradiction {
             // What the cluster would refuse is not proposed again and again.
             Some(_) => Vec::new(),
+            None if self.awaits_predecessor(known.is_some())? => Vec::new(),
             None => {
                 self.name_predecessor()?;
                 self.own.news(&self.state, self.replaces)?
@@ -139,6 +146,16 @@ impl AuditWorker {
         self.keep(&logs).await;
         self.measure(&members);
         Ok(())
+    }
+
+    /// Whether the log before this one may still come: a node whose disk was replaced begins without the cluster's state,
+    /// and is told of it piece by piece.
+    fn awaits_predecessor(&mut self, is_known: bool) -> Result<bool, StateError> {
+        if is_known || self.replaces.is_none() || self.looks_left == 0 {
+            return Ok(false);
+        }
+        self.looks_left -= 1;
+        Ok(!self.own.knows_predecessor(&self.state, self.replaces)?)
     }
 
     /// Has the log name the one before it, where it could not when it began, before the cluster knows of it.

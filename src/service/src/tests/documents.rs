@@ -286,6 +286,7 @@ async fn clear_keys_and_protected_ones_never_meet() {
     let found = world.keys().of_hls(&world.grant, &film(1), &kid(2)).await.unwrap().unwrap();
     assert_eq!(found.key.expose(), clear_key.key.expose());
     assert!(world.keys().of_hls(&world.grant, &film(1), &kid(1)).await.unwrap().is_none());
+    assert!(world.licensable(&film(1), &[kid(2)]).await.is_empty());
     // Not noted: each context has a key of its own.
     let period = world.one(WantedDocumentKey { has_periods: true, ..wanted(&film(1), 50) }).await;
     let handed_out = world.keys().of_hls(&world.grant, &film(1), &kid(50)).await.unwrap().unwrap();
