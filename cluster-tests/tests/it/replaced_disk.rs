@@ -48,6 +48,14 @@ fn an_emptied_voter_comes_back_under_a_new_id_by_one_command() {
     let mut ledger = Ledger::default();
     write(&cluster, &mut ledger, "b", "before");
     let config = std::fs::read_to_string(cluster.config("b")).unwrap();
+    // The cluster knows of its audit log, so that the next one can name it.
+    wait_until("the audit log of b to be registered", WITHIN, || {
+        match cluster.must(&["audit", "logs", "--config", &cluster.config("a")])?.out {
+            logs if logs.lines().any(|line| line.starts_with("2/")) => Ok(()),
+            logs => Err(RigError::Answer(logs)),
+        }
+    })
+    .unwrap();
     lose_disk(&mut cluster, "b");
 
     let said = cluster.replace_disk("b", "c", &[]).unwrap();
