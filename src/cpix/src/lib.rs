@@ -47,7 +47,7 @@ pub use keymoot_model::KeyKind;
 pub use protocol::Protocol;
 pub use read::{RECIPIENTS_MAX, Recipient};
 pub use request::{Request, likely_protocol};
-pub use settings::{Aes128Uri, Apart, ContractRule, FairPlayUri, Settings, UriError};
+pub use settings::{Aes128Uri, ContractRule, FairPlayUri, Settings, UriError};
 pub use signals::{Hdcp, PolicySignals, SystemSignals};
 pub use system::{DrmSystem, SystemElement};
 pub use track_type::{TrackPreset, TrackType};

@@ -1,7 +1,7 @@
 //! What an account decides of the answers to its documents.
 
 use keymoot_drm::{LicenseUrl, Registry};
-use keymoot_model::{AccountId, KeyUri, Kid};
+use keymoot_model::{AccountId, Apart, KeyUri, Kid};
 
 use super::DrmSystem;
 
@@ -51,15 +51,6 @@ impl Settings {
 pub struct ContractRule {
     pub system: DrmSystem,
     pub apart: Apart,
-}
-
-/// What must not share a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Apart {
-    /// Audio with video: audio is licensed to devices without a secure path.
-    AudioFromVideo,
-    /// Ultra high definition with anything below it, or with audio.
-    UhdFromOthers,
 }
 
 /// A URI is not what it must be. The message names it.

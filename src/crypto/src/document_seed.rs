@@ -4,62 +4,29 @@
 //! id. Keys of the two kinds have contexts of their own, so that a clear key says nothing of a protected one under the
 //! same key id. A holder of some keys learns nothing about the seed or the other keys.
 
-use std::fmt;
-
 use aes::Aes256;
 use aes::cipher::{Array, BlockCipherDecrypt as _, BlockCipherEncrypt as _, KeyInit as _};
 use hkdf::Hkdf;
 use sha2::{Digest as _, Sha256};
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
-use super::random::{RandomError, fill};
+use super::seed::{Seed, SeedKind, expand};
 use super::{ContentKey, binding, stack};
 use keymoot_model::{AccountId, ContentId, KeyKind, Kid};
 
 /// The last six bytes of a replaced key id before it is encrypted. Part of the format; never changes.
 const CHECK: [u8; 6] = *b"KMdoc1";
 
-/// A seed of an account's documents, zeroized on drop. On the heap, so that moving leaves no copy behind.
-pub struct DocumentSeed(Box<[u8; 32]>);
+/// Keys of documents are derived from it.
+#[derive(Debug)]
+pub enum OfDocuments {}
 
-impl DocumentSeed {
-    /// Draws a seed from the operating system's randomness.
-    ///
-    /// # Errors
-    /// [`RandomError`] when the operating system's source fails; there is no fallback.
-    pub fn generate() -> Result<Self, RandomError> {
-        let mut seed = Self(Box::new([0; 32]));
-        fill(seed.0.as_mut_slice())?;
-        Ok(seed)
-    }
-
-    /// Copies exactly 32 bytes; the caller zeroizes its own copy.
-    pub(super) fn from_slice(bytes: &[u8]) -> Option<Self> {
-        let mut seed = Self(Box::new([0; 32]));
-        if bytes.len() != seed.0.len() {
-            return None;
-        }
-        seed.0.copy_from_slice(bytes);
-        Some(seed)
-    }
-
-    /// The seed itself, to be wrapped.
-    pub(super) fn expose(&self) -> &[u8] {
-        self.0.as_slice()
-    }
+impl SeedKind for OfDocuments {
+    const NAME: &'static str = "DocumentSeed";
 }
 
-impl fmt::Debug for DocumentSeed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DocumentSeed(redacted)")
-    }
-}
-
-impl Drop for DocumentSeed {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
+/// A seed of an account's documents.
+pub type DocumentSeed = Seed<OfDocuments>;
 
 /// Derives the keys of one version of a content.
 pub struct DocumentKeys<'a> {
@@ -72,7 +39,7 @@ pub struct DocumentKeys<'a> {
 impl<'a> DocumentKeys<'a> {
     /// The keys of this version of the content.
     pub fn new(seed: &DocumentSeed, account: &'a AccountId, content: &'a ContentId, version: u32) -> Self {
-        Self { hkdf: Hkdf::new(None, seed.expose()), account, content, version }
+        Self { hkdf: seed.hkdf(), account, content, version }
     }
 
     /// The key under this key id. It is the same on every node and never changes.
@@ -93,7 +60,7 @@ pub struct DocumentKids(Aes256);
 impl DocumentKids {
     /// Those of a content whose first version is this one, with its seed.
     pub fn new(seed: &DocumentSeed, account: &AccountId, content: &ContentId, first: u32) -> Self {
-        let hkdf = Hkdf::new(None, seed.expose());
+        let hkdf = seed.hkdf();
         let info = binding::document_kid(account, content, first);
         stack::wiped_after(|| {
             let mut key = Zeroizing::new([0_u8; 32]);
@@ -119,13 +86,6 @@ impl DocumentKids {
         self.0.decrypt_block(&mut block);
         let version = block.as_slice().strip_suffix(&CHECK)?.last_chunk()?;
         Some(u16::from_be_bytes(*version))
-    }
-}
-
-fn expand(hkdf: &Hkdf<Sha256>, info: &[u8], into: &mut [u8]) {
-    if hkdf.expand(info, into).is_err() {
-        // HKDF refuses more than 255 hashes of output; this is one at most.
-        unreachable!("thirty-two bytes are never too many for HKDF");
     }
 }
 

@@ -28,6 +28,7 @@ mod random;
 mod rewrapping;
 mod secret;
 pub mod secret_file;
+mod seed;
 mod stack;
 pub mod toml_file;
 mod wrapping;

@@ -3,57 +3,24 @@
 //! HKDF-SHA-256 over the seed; the info binds each key to account, content, track, period length and index. A
 //! holder of some keys learns nothing about the seed or the other keys.
 
-use std::fmt;
-
 use hkdf::Hkdf;
 use sha2::Sha256;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
-use super::random::{RandomError, fill};
+use super::seed::{Seed, SeedKind, expand};
 use super::{ContentKey, binding, stack};
 use keymoot_model::{KeyPath, Period};
 
-/// The seed of a rotating track, zeroized on drop. On the heap, so that moving leaves no copy behind.
-pub struct PeriodSeed(Box<[u8; 32]>);
+/// Crypto periods are derived from it.
+#[derive(Debug)]
+pub enum OfPeriods {}
 
-impl PeriodSeed {
-    /// Draws a seed from the operating system's randomness.
-    ///
-    /// # Errors
-    /// [`RandomError`] when the operating system's source fails; there is no fallback.
-    pub fn generate() -> Result<Self, RandomError> {
-        let mut seed = Self(Box::new([0; 32]));
-        fill(seed.0.as_mut_slice())?;
-        Ok(seed)
-    }
-
-    /// Copies exactly 32 bytes; the caller zeroizes its own copy.
-    pub(super) fn from_slice(bytes: &[u8]) -> Option<Self> {
-        let mut seed = Self(Box::new([0; 32]));
-        if bytes.len() != seed.0.len() {
-            return None;
-        }
-        seed.0.copy_from_slice(bytes);
-        Some(seed)
-    }
-
-    /// The seed itself, to be wrapped.
-    pub(super) fn expose(&self) -> &[u8] {
-        self.0.as_slice()
-    }
+impl SeedKind for OfPeriods {
+    const NAME: &'static str = "PeriodSeed";
 }
 
-impl fmt::Debug for PeriodSeed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PeriodSeed(redacted)")
-    }
-}
-
-impl Drop for PeriodSeed {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
+/// The seed of a rotating track.
+pub type PeriodSeed = Seed<OfPeriods>;
 
 /// Derives the keys of a seed's periods, one after another.
 pub struct PeriodKeys<'a> {
@@ -65,7 +32,7 @@ pub struct PeriodKeys<'a> {
 impl<'a> PeriodKeys<'a> {
     /// The keys of the track at `place`, for periods of this length.
     pub fn new(seed: &PeriodSeed, place: &'a KeyPath, length_s: u32) -> Self {
-        Self { hkdf: Hkdf::new(None, seed.expose()), place, length_s }
+        Self { hkdf: seed.hkdf(), place, length_s }
     }
 
     /// The key of the period with this index. It is the same on every node and never changes.
@@ -75,10 +42,7 @@ impl<'a> PeriodKeys<'a> {
 
     fn derive(&self, period: Period) -> ContentKey {
         let mut key = Zeroizing::new([0_u8; 16]);
-        if self.hkdf.expand(&binding::derived_key(self.place, period), key.as_mut_slice()).is_err() {
-            // HKDF refuses more than 255 hashes of output; this is half of one.
-            unreachable!("sixteen bytes are never too many for HKDF");
-        }
+        expand(&self.hkdf, &binding::derived_key(self.place, period), key.as_mut_slice());
         ContentKey::from_bytes(&key)
     }
 }

@@ -82,6 +82,7 @@ pub struct ApartRule {
 /// What must not share a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Apart {
+    /// Audio from video: audio is licensed to devices without a secure path.
     AudioFromVideo,
     /// Ultra high definition from anything below it, and from audio.
     UhdFromOthers,

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use keymoot_cpix::{Aes128Uri, Apart, ContractRule, DrmSystem, FairPlayUri, Settings};
+use keymoot_cpix::{Aes128Uri, ContractRule, DrmSystem, FairPlayUri, Settings};
 use keymoot_drm::LicenseUrl;
 use keymoot_model::{Account, AccountId, DocumentSettings};
 
@@ -95,11 +95,8 @@ fn read(documents: &DocumentSettings) -> Result<Settings, String> {
     }
     settings.demands_encryption = documents.encrypted_only;
     for rule in &documents.apart {
-        let apart = match rule.apart {
-            keymoot_model::Apart::AudioFromVideo => Apart::AudioFromVideo,
-            keymoot_model::Apart::UhdFromOthers => Apart::UhdFromOthers,
-        };
-        settings.contract_rules.push(ContractRule { system: system("apart", &rule.system)?, apart });
+        let rule = ContractRule { system: system("apart", &rule.system)?, apart: rule.apart };
+        settings.contract_rules.push(rule);
     }
     let systems = documents.systems.iter().map(|name| system("systems", name));
     settings.systems = systems.collect::<Result<_, _>>()?;

@@ -6,11 +6,12 @@ use keymoot_model::Kid;
 
 use super::keys::KeyBeingRead;
 use crate::fault::{Fault, FaultKind};
-use crate::settings::{Apart, Settings};
+use crate::settings::Settings;
 use crate::track_type::{TrackPreset, UHD};
 use crate::wanted::{AudioFilter, UsageRule, VideoFilter};
 use crate::xml::{Element, Namespace};
 use crate::{Protocol, TrackType};
+use keymoot_model::Apart;
 
 pub(super) fn check(
     root: &Element,

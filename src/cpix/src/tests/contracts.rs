@@ -1,7 +1,9 @@
 //! Contracts: which rules fit, and what accounts keep apart.
 
 use super::*;
-use crate::{Apart, AudioFilter, ContractRule, VideoFilter};
+use keymoot_model::Apart;
+
+use crate::{AudioFilter, ContractRule, VideoFilter};
 
 /// A document whose only key has these rules.
 fn with_rules(rules: &str) -> String {
