@@ -16,21 +16,7 @@ use cluster_tests::wait::wait_until;
 use cluster_tests::{Cluster, RigError, Signer, metrics, operator, secret_file, widevine};
 use serde_json::Value;
 
-use super::published_api::{Document, hls_key_id};
-
-/// What anybody may read: it hands out nothing, so only its refusals are told. A new operation that is not proved must
-/// be named here, or have its event.
-const OPEN: [&str; 9] = [
-    "/speke/v1.0/heartbeat",
-    "/speke/v2.0/heartbeat",
-    "/capabilities",
-    "/openapi.json",
-    "/docs",
-    "/docs/{file}",
-    "/healthz",
-    "/readyz",
-    "/metrics",
-];
+use super::published_api::{Document, OPEN, hls_key_id};
 
 fn outcome<'t>(told: &'t [Told], outcome: &str) -> Vec<&'t Told> {
     told.iter().filter(|told| told.text("outcome") == outcome).collect()

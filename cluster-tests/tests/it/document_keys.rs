@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cluster_tests::license::{self, CLEAR_KEY, clear_key_challenge, clear_keys};
 use cluster_tests::raw::{self, Answer};
+use cluster_tests::speke::{Answered, guid};
 use cluster_tests::wait::wait_until;
 use cluster_tests::{Cluster, KeyAnswer, RigError, Signer, metrics, secret_file, signed, widevine};
 use tempfile::TempDir;
@@ -70,34 +71,29 @@ impl Stage {
 /// A key id, and the tracks that its rule names; without one it has no rule.
 type Wanted<'w> = (u8, Option<&'w str>);
 
-fn guid(kid: &[u8; 16]) -> String {
-    let hex = signed::hex(kid);
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
-}
-
 /// A CPIX document of a content, for one system.
 fn document(content: &str, system: &str, wanted: &[Wanted<'_>]) -> String {
     let scheme = if system == AES_128_ID { "cbc1" } else { "cenc" };
     let each = |of: &dyn Fn(&Wanted<'_>, String) -> String| -> String {
         wanted.iter().map(|wanted| of(wanted, guid(&[wanted.0; 16]))).collect()
     };
-    let keys = each(&|_, kid| format!(r#"<c:ContentKey kid="{kid}" commonEncryptionScheme="{scheme}"/>"#));
-    let systems = each(&|_, kid| format!(r#"<c:DRMSystem kid="{kid}" systemId="{system}"/>"#));
+    let keys = each(&|_, kid| format!(r#"<cpix:ContentKey kid="{kid}" commonEncryptionScheme="{scheme}"/>"#));
+    let systems = each(&|_, kid| format!(r#"<cpix:DRMSystem kid="{kid}" systemId="{system}"/>"#));
     let rules = each(&|(_, track), kid| match track {
         Some(track) => {
-            let filter = if track.contains("AUDIO") { "<c:AudioFilter/>" } else { "<c:VideoFilter/>" };
+            let filter = if track.contains("AUDIO") { "<cpix:AudioFilter/>" } else { "<cpix:VideoFilter/>" };
             format!(
-                r#"<c:ContentKeyUsageRule kid="{kid}" intendedTrackType="{track}">{filter}</c:ContentKeyUsageRule>"#
+                r#"<cpix:ContentKeyUsageRule kid="{kid}" intendedTrackType="{track}">{filter}</cpix:ContentKeyUsageRule>"#
             )
         }
         None => String::new(),
     });
     let rules = match rules.as_str() {
         "" => String::new(),
-        rules => format!("<c:ContentKeyUsageRuleList>{rules}</c:ContentKeyUsageRuleList>"),
+        rules => format!("<cpix:ContentKeyUsageRuleList>{rules}</cpix:ContentKeyUsageRuleList>"),
     };
     format!(
-        r#"<c:CPIX xmlns:c="urn:dashif:org:cpix" contentId="{content}" version="2.3"><c:ContentKeyList>{keys}</c:ContentKeyList><c:DRMSystemList>{systems}</c:DRMSystemList>{rules}</c:CPIX>"#
+        r#"<cpix:CPIX xmlns:cpix="urn:dashif:org:cpix" contentId="{content}" version="2.3"><cpix:ContentKeyList>{keys}</cpix:ContentKeyList><cpix:DRMSystemList>{systems}</cpix:DRMSystemList>{rules}</cpix:CPIX>"#
     )
 }
 
@@ -111,17 +107,7 @@ fn ask(node: SocketAddr, document: &str) -> Answer {
 
 /// The keys of an answer, by their key ids.
 fn keys_of(answer: &Answer) -> Keys {
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    let text = String::from_utf8_lossy(&answer.body);
-    let sixteen = |bytes: Vec<u8>| -> [u8; 16] { bytes.try_into().unwrap() };
-    let keys = text.split("<c:ContentKey ").skip(1).map(|element| {
-        let kid = element.split("kid=\"").nth(1).unwrap().split('"').next().unwrap().replace('-', "");
-        let kid: Vec<u8> =
-            (0..32).step_by(2).map(|at| u8::from_str_radix(&kid[at..at + 2], 16).unwrap()).collect();
-        let value = element.split("PlainValue>").nth(1).unwrap().split("</").next().unwrap();
-        (sixteen(kid), sixteen(STANDARD.decode(value).unwrap()))
-    });
-    keys.collect()
+    Answered::read(answer).unwrap().keys.into_iter().map(|key| (key.kid, key.key)).collect()
 }
 
 /// Asks again until the node answers: after a restart, or an election.

@@ -12,6 +12,8 @@ use cluster_tests::signed::{COMMON, WIDEVINE};
 use cluster_tests::{Cluster, RigError, Signer, license, operator};
 use serde_json::{Value, json};
 
+use super::published_api::OPEN;
+
 const METHODS: [&str; 4] = ["GET", "POST", "PUT", "DELETE"];
 const CLEAR_KEY: &str = "/cenc/clearkey/license";
 const KID: &str = "b3c5b1f0-5a0f-4c3d-9d0e-2f6a7f1c8e11";
@@ -116,19 +118,8 @@ fn allowed(from: Operation<'_>, to: Operation<'_>) -> Option<&'static str> {
 fn paths(node: SocketAddr) -> Vec<String> {
     let document = ask(node, &raw::request("GET", "/openapi.json", &[], &[]));
     let document: Value = serde_json::from_slice(&document.body).unwrap();
-    let open = [
-        "/capabilities",
-        "/openapi.json",
-        "/docs",
-        "/docs/{file}",
-        "/healthz",
-        "/readyz",
-        "/metrics",
-        "/speke/v1.0/heartbeat",
-        "/speke/v2.0/heartbeat",
-    ];
     let all = document["paths"].as_object().unwrap().keys().cloned();
-    all.filter(|path| !open.contains(&path.as_str())).collect()
+    all.filter(|path| !OPEN.contains(&path.as_str())).collect()
 }
 
 /// Requests that show what was signed at this endpoint, wherever it looks for it.

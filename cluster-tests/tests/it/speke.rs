@@ -13,17 +13,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cluster_tests::raw::{self, Answer};
 use cluster_tests::wait::wait_until;
-use cluster_tests::{Cluster, Options, RigError, search, secret_file, tool};
+use cluster_tests::{Cluster, Options, RigError, search, secret_file};
+
+use super::cpix_documents::{GOLDENS, encrypted_to, python, recipient};
 
 /// The account and the secret of all its credentials.
 const ACCOUNT: &str = "studio";
 const SECRET: &str = "a secret of some length, for tests";
 /// Its access key id.
 const ACCESS_KEY: &str = "KMSTUDIO0000000001";
-const GOLDENS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../src/cpix/goldens");
-/// Where `scripts/real-clients` installs Python's packages.
-const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/real-clients/python");
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/cpix_documents.py");
 const V1: &str = "/speke/v1.0/copyProtection";
 const V2: &str = "/speke/v2.0/copyProtection";
 
@@ -87,8 +85,7 @@ fn whole(answer: &Answer) -> String {
 fn must_be_sound(answer: &Answer, dir: &Path) {
     let file = dir.join("answer.xml");
     std::fs::write(&file, &answer.body).unwrap();
-    let path = format!("PYTHONPATH={PYTHON}");
-    tool::run("env", &[&path, "python3", "-B", SCRIPT, "validate", file.to_str().unwrap()]).unwrap();
+    python(&["validate", file.to_str().unwrap()]);
 }
 
 /// The audit has an event of the account that names each key of a document.
@@ -98,8 +95,7 @@ fn must_be_audited(cluster: &Cluster, document: &str) {
     let found = found.succeeded().unwrap();
     for kid in document.split("ContentKey ").skip(1).filter_map(|piece| piece.split("kid=\"").nth(1)) {
         let digits: String = kid.chars().take(36).filter(|digit| *digit != '-').collect();
-        let bytes: Vec<u8> =
-            (0..16).map(|at| u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).unwrap()).collect();
+        let bytes = base16ct::mixed::decode_vec(&digits).unwrap();
         assert!(found.contains(&STANDARD.encode(bytes)), "no event names {kid:.36}: {found:.2000}");
     }
 }
@@ -347,13 +343,8 @@ fn heartbeats_paths_and_settings_are_the_accounts() {
     settled("encryption demanded", &|found| {
         found.status == 422 && whole(found).starts_with("Keys are delivered encrypted")
     });
-    let (key, certificate) = recipient(&cluster.dir());
-    let list = format!(
-        "<cpix:DeliveryDataList><cpix:DeliveryData id=\"d\"><cpix:DeliveryKey><ds:X509Data \
-         xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\"><ds:X509Certificate>{certificate}</ds:X509Certificate>\
-         </ds:X509Data></cpix:DeliveryKey></cpix:DeliveryData></cpix:DeliveryDataList><cpix:ContentKeyList>"
-    );
-    let with_recipient = document.replace("<cpix:ContentKeyList>", &list);
+    let (key, certificate) = recipient(&cluster.dir(), "recipient");
+    let with_recipient = encrypted_to(&document, [&certificate]);
     let sealed = ask(nodes[2], V2, Some("2.0"), &with_recipient);
     assert_eq!(sealed.status, 200, "{}", whole(&sealed));
     assert!(!whole(&sealed).contains("PlainValue") && whole(&sealed).contains("EncryptedValue"));
@@ -363,29 +354,4 @@ fn heartbeats_paths_and_settings_are_the_accounts() {
         shown.contains("/ekestage/copyprotection") && shown.contains("encrypted documents    yes"),
         "{shown}"
     );
-}
-
-/// The file of an RSA key, and a certificate for it in base64.
-fn recipient(dir: &Path) -> (std::path::PathBuf, String) {
-    let (key, certificate) = (dir.join("recipient.key"), dir.join("recipient.der"));
-    let (key_text, certificate_text) = (key.display().to_string(), certificate.display().to_string());
-    let arguments = [
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "1",
-        "-subj",
-        "/CN=r",
-        "-keyout",
-        &key_text,
-        "-outform",
-        "DER",
-        "-out",
-        &certificate_text,
-    ];
-    tool::run("openssl", &arguments).unwrap();
-    (key, STANDARD.encode(std::fs::read(certificate).unwrap()))
 }
